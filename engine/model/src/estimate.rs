@@ -1,0 +1,1 @@
+//! Estimates from what is known so far: time left, size.

@@ -1,0 +1,100 @@
+//! What was found in a file: its streams, and the index of its pictures. Filled by the worker, read by
+//! the planner, which alone decides what to do with it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::path::FilePath;
+use crate::time::Ratio;
+
+/// Which file was planned. Checked again at every open and at the end: another file fails the job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Where it lies.
+    pub path: FilePath,
+    /// Bytes.
+    pub size: u64,
+    /// Modification time, nanoseconds since 1970.
+    pub mtime_ns: i64,
+    /// Inode, 0 where there is none.
+    pub inode: u64,
+}
+
+/// A file as found: container, streams, pictures.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Index {
+    /// Which file.
+    pub identity: Identity,
+    /// libavformat's name of the demuxer, e.g. `mov,mp4,m4a,3gp,3g2,mj2`.
+    pub format: String,
+    /// Earliest presentation time of any stream, in microseconds: the origin of all timestamps.
+    pub start_us: i64,
+    /// Length by the container, in microseconds; 0 when unknown.
+    pub duration_us: i64,
+    /// The film: the stream whose pictures are processed.
+    pub video: Video,
+    /// Audio streams, in file order.
+    pub audio: Vec<Audio>,
+    /// Everything else in the file, by name, so that it can be refused or dropped with a word.
+    pub others: Vec<Other>,
+}
+
+/// The film's stream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Video {
+    /// Stream index in the file.
+    pub stream: u32,
+    /// libavcodec's decoder name, e.g. `h264`.
+    pub codec: String,
+    /// Pixels across, as coded.
+    pub width: u32,
+    /// Pixels down, as coded.
+    pub height: u32,
+    /// libavutil's pixel format name, e.g. `yuv420p`.
+    pub pixel_format: String,
+    /// Seconds a tick of every timestamp below.
+    pub time_base: Ratio,
+    /// Frames a second as the container states them (average); 0/1 when unknown.
+    pub frame_rate: Ratio,
+    /// Sample aspect ratio; 0/1 when unknown.
+    pub sample_aspect: Ratio,
+    /// Clockwise turn that the display matrix asks for, degrees: 0, 90, 180 or 270.
+    pub rotation: u32,
+    /// The codec is intra-only: every picture decodes alone.
+    pub intra_only: bool,
+    /// Pictures that may be reordered before they are shown (libavcodec's `has_b_frames`).
+    pub reorder: u32,
+    /// Presentation times of the pictures that are shown, sorted, strictly rising, in ticks, after edits.
+    pub stamps: Vec<i64>,
+    /// How long the last picture is shown, in ticks; 0 when unknown.
+    pub last_duration: i64,
+    /// Why `stamps` can't be trusted (missing, equal or wrapping times), if so.
+    pub untrusted: Option<String>,
+}
+
+/// An audio stream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Audio {
+    /// Stream index in the file.
+    pub stream: u32,
+    /// libavcodec's codec name, e.g. `aac`.
+    pub codec: String,
+    /// Samples a second.
+    pub sample_rate: u32,
+    /// Channels.
+    pub channels: u32,
+    /// libavutil's layout name, e.g. `5.1`.
+    pub layout: String,
+    /// Seconds a tick.
+    pub time_base: Ratio,
+    /// Presentation time of the first sample heard, in ticks of `time_base`, after edits and priming.
+    pub start: i64,
+    /// ISO 639-2 code, empty when unknown.
+    pub language: String,
+}
+
+/// A stream that the spine does not process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Other {
+    /// What it is, for a person: `subtitle stream 3 (subrip)`, `chapters`, `cover (png)`.
+    pub what: String,
+}

@@ -1,0 +1,85 @@
+//! A node: what it has, how it does, and how old that knowledge is.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Reason;
+use crate::id::NodeName;
+use crate::time::Millis;
+
+/// A node as the operator sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// Its name.
+    pub name: NodeName,
+    /// The engine's own machine: no SSH.
+    pub local: bool,
+    /// Ranks that may run there.
+    pub slots: u32,
+    /// Ranks that run there now.
+    pub slots_used: u32,
+    /// Whether it is given work.
+    pub duty: Duty,
+    /// Newest figures; none before the first probe.
+    pub health: Option<Health>,
+    /// Newest word on its SSH connectivity.
+    pub link: Link,
+}
+
+/// Whether a node is given work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Duty {
+    /// It is.
+    Active,
+    /// A person drains it: it finishes what it has.
+    Draining,
+    /// The engine set it aside, for this reason.
+    SetAside(Reason),
+}
+
+/// SSH connectivity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Link {
+    /// The engine's own machine: no SSH needed.
+    Local,
+    /// Connected when last tried.
+    Up {
+        /// When.
+        at: Millis,
+        /// Round trip, milliseconds.
+        rtt_ms: u32,
+    },
+    /// Not connected when last tried.
+    Down {
+        /// When.
+        at: Millis,
+        /// Which rung failed, and what mends it.
+        reason: Reason,
+    },
+}
+
+/// A node's figures at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Health {
+    /// When they were taken.
+    pub at: Millis,
+    /// Cores that may be used (by affinity and cgroup).
+    pub cores: u32,
+    /// Share of those cores that was busy, 0 to 1.
+    pub cpu: f64,
+    /// Load average over one minute.
+    pub load1: f64,
+    /// Memory in all, bytes.
+    pub memory_total: u64,
+    /// Memory that can be had, bytes.
+    pub memory_available: u64,
+    /// Free space where chunks and scratch lie, bytes.
+    pub disk_free: u64,
+    /// Size of that file system, bytes.
+    pub disk_total: u64,
+    /// Open MPI's version; empty when there is none.
+    pub mpi: String,
+    /// The worker's fingerprint; empty when it could not be asked.
+    pub fingerprint: String,
+}

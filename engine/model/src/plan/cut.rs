@@ -1,0 +1,1 @@
+//! Where to cut: how many chunks, and how long.

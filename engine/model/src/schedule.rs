@@ -1,0 +1,1 @@
+//! Who runs where: a pure function of waiting jobs and free slots.

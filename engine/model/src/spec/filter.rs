@@ -1,0 +1,1 @@
+//! The filter table: which filters may be used with which options, and what each means for cutting.

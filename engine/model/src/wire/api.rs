@@ -1,0 +1,272 @@
+//! The API: one struct a call, with its method, path, request and reply. Route and client are both made
+//! from it.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Reason;
+use crate::id::JobId;
+use crate::job::{ChunkInfo, Job, Lane, Submission};
+use crate::node::Node;
+use crate::path::FilePath;
+use crate::plan::Summary;
+use crate::time::Millis;
+use crate::wire::feed::Entry;
+
+/// HTTP method of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Looks, changes nothing. The request travels in the query string.
+    Get,
+    /// Changes something. The request travels as JSON.
+    Post,
+}
+
+/// A call. `{id}` in the path is filled from [`Call::id`].
+pub trait Call: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// HTTP method.
+    const METHOD: Method;
+    /// Path, with `{id}` where the job's id goes.
+    const PATH: &'static str;
+    /// One line for the docs.
+    const ABOUT: &'static str;
+    /// What comes back.
+    type Reply: Serialize + DeserializeOwned + Send + 'static;
+    /// The job it is about, if its path has `{id}`.
+    fn id(&self) -> Option<JobId> {
+        None
+    }
+}
+
+/// Body of every answer that is not 2xx: all that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Errors {
+    /// At least one.
+    pub errors: Vec<Reason>,
+}
+
+impl From<Reason> for Errors {
+    fn from(reason: Reason) -> Self {
+        Self { errors: vec![reason] }
+    }
+}
+
+impl std::fmt::Display for Errors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (position, reason) in self.errors.iter().enumerate() {
+            if position > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{reason}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Errors {}
+
+macro_rules! call {
+    ($name:ident, $method:ident, $path:literal, $about:literal, $reply:ty $(, id $id:ident)?) => {
+        impl Call for $name {
+            const METHOD: Method = Method::$method;
+            const PATH: &'static str = $path;
+            const ABOUT: &'static str = $about;
+            type Reply = $reply;
+            $(fn id(&self) -> Option<JobId> {
+                Some(self.$id)
+            })?
+        }
+    };
+}
+
+/// Submits one job. All that is wrong comes back at once, and then nothing was stored.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Submit(pub Submission);
+call!(Submit, Post, "/jobs", "Submit a job", Job);
+
+/// Plans without submitting: the dry run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DryRun(pub Submission);
+call!(DryRun, Post, "/plan", "Plan without submitting", DryRunReply);
+
+/// What a dry run found.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DryRunReply {
+    /// The plan in figures.
+    pub plan: Summary,
+    /// Where the output would lie.
+    pub output: FilePath,
+    /// Ranks that could work at once on the nodes of now.
+    pub parallelism: u32,
+    /// Rough wall time on them, milliseconds.
+    pub wall_ms: u64,
+}
+
+/// Every job, newest first, without chunks.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Jobs {
+    /// At most so many.
+    #[serde(default)]
+    pub limit: Option<u32>,
+}
+call!(Jobs, Get, "/jobs", "List jobs, newest first", Vec<Job>);
+
+/// One job with chunks and lanes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct JobGet {
+    /// Which.
+    pub id: JobId,
+}
+call!(JobGet, Get, "/jobs/{id}", "One job with its chunks", JobDetail, id id);
+
+/// A job with all that is known of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobDetail {
+    /// The job.
+    pub job: Job,
+    /// Its chunks in order; empty before the plan.
+    pub chunks: Vec<ChunkInfo>,
+    /// The sound as an item, when there is sound.
+    pub sound: Option<ChunkInfo>,
+    /// Ranks of the running launch.
+    pub lanes: Vec<Lane>,
+    /// Milliseconds to its end, when that can be told.
+    pub eta_ms: Option<u64>,
+    /// When these figures were taken.
+    pub at: Millis,
+}
+
+macro_rules! job_command {
+    ($(#[$doc:meta])* $name:ident, $path:literal, $about:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Serialize, Deserialize)]
+        pub struct $name {
+            /// Which job.
+            pub id: JobId,
+        }
+        call!($name, Post, $path, $about, Job, id id);
+    };
+}
+
+job_command!(
+    /// Cancels a job. Idempotent on a cancelled one.
+    Cancel, "/jobs/{id}/cancel", "Cancel a job"
+);
+job_command!(
+    /// Tries a failed or cancelled job again, keeping accepted chunks.
+    Retry, "/jobs/{id}/retry", "Try a failed or cancelled job again"
+);
+job_command!(
+    /// Holds a job: a running launch is stopped, accepted chunks stay.
+    Hold, "/jobs/{id}/hold", "Hold a job"
+);
+job_command!(
+    /// Releases a held job.
+    Release, "/jobs/{id}/release", "Release a held job"
+);
+
+/// Sets a job's priority.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SetPriority {
+    /// Which job.
+    pub id: JobId,
+    /// Higher goes first.
+    pub priority: i32,
+}
+call!(SetPriority, Post, "/jobs/{id}/priority", "Set a job's priority", Job, id id);
+
+/// The feed after a cursor, oldest first.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Feed {
+    /// Only entries after this one.
+    #[serde(default)]
+    pub after: u64,
+    /// Only this job's.
+    #[serde(default)]
+    pub job: Option<JobId>,
+    /// At most so many; none: 1000.
+    #[serde(default)]
+    pub limit: Option<u32>,
+    /// The newest ones rather than the oldest (still oldest first).
+    #[serde(default)]
+    pub tail: bool,
+    /// Waits so long for the first entry, milliseconds (at most 30 000).
+    #[serde(default)]
+    pub wait_ms: u64,
+}
+call!(Feed, Get, "/feed", "What happened, after a cursor", Vec<Entry>);
+
+/// Every node.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Nodes {}
+call!(Nodes, Get, "/nodes", "List nodes", Vec<Node>);
+
+/// One look at everything: what the dashboard draws.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Status {}
+call!(Status, Get, "/status", "Engine, services and counts", StatusReply);
+
+/// The engine, its services and its queue, each with its age.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StatusReply {
+    /// The engine's process.
+    pub pid: u32,
+    /// Version of the engine.
+    pub version: String,
+    /// Since when it serves.
+    pub started_at: Millis,
+    /// Whether it is a background engine.
+    pub background: bool,
+    /// Its data folder.
+    pub data_dir: FilePath,
+    /// Jobs by state name.
+    pub counts: std::collections::BTreeMap<String, u64>,
+    /// Services that it uses.
+    pub services: Vec<Service>,
+    /// The newest feed entry.
+    pub last_seq: u64,
+    /// When these figures were taken.
+    pub at: Millis,
+}
+
+/// A service that the engine uses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    /// What for: `store`, `objects`, `launch`.
+    pub name: String,
+    /// What serves: `SQLite 3.50`, `folder`, `Open MPI 4.1.4`.
+    pub what: String,
+    /// What is wrong with it; none when it works.
+    pub fault: Option<Reason>,
+    /// When it was last asked.
+    pub at: Millis,
+}
+
+/// Demo only: kills one rank of a running job with SIGKILL.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct KillRank {
+    /// Which job.
+    pub id: JobId,
+}
+call!(KillRank, Post, "/jobs/{id}/kill-rank", "Demo only: kill a rank", Killed, id id);
+
+/// Which rank was killed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Killed {
+    /// Its lane at that moment.
+    pub lane: Lane,
+}
+
+/// Asks the engine to stop: running jobs go on when the next engine starts.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Stop {}
+call!(Stop, Post, "/engine/stop", "Stop this engine", Stopping);
+
+/// The engine heard it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopping {
+    /// Its process.
+    pub pid: u32,
+}

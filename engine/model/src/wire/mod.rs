@@ -1,0 +1,5 @@
+//! Every format that crosses a process: the worker's protocol, the API, the feed.
+
+pub mod api;
+pub mod feed;
+pub mod worker;
