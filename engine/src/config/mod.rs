@@ -1,0 +1,208 @@
+//! The settings of a process: defaults, below a file, below the environment, below flags, each value
+//! with its source. The only place that reads environment variables. Knows nothing of what they do.
+
+mod keys;
+mod layers;
+mod places;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use dvp_model::error::Reason;
+use dvp_model::wire::api::Errors;
+
+pub use keys::{KEYS, Key};
+pub use layers::{Entry, Environment, Source};
+
+/// Settings, resolved and checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Everything DVP keeps: store, objects, lock, socket, logs. Absolute.
+    pub data_dir: PathBuf,
+    /// The socket of the engine that serves `data_dir`.
+    pub socket: PathBuf,
+    /// The `dvp-worker` to run.
+    pub worker: PathBuf,
+    /// The `mpirun` to run: a path, or a name that is looked up in PATH.
+    pub mpirun: PathBuf,
+    /// The `dvp-engine` to start in the background.
+    pub engine: PathBuf,
+    /// Ranks that may run at once here; none: as many as cores may be used.
+    pub slots: Option<u32>,
+    /// PostgreSQL's URL; none: an SQLite file in `data_dir`.
+    pub database: Option<String>,
+    /// How long a background engine stays after its last open job and last client, in seconds.
+    pub linger_s: u64,
+    /// What is logged, in tracing's filter syntax.
+    pub log: String,
+    /// The file that was read, whether it exists or not.
+    pub file: PathBuf,
+    /// Each value as text, with its source, in the order of [`KEYS`].
+    pub entries: Vec<Entry>,
+}
+
+/// What the command line says: the layer above all others.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// `--data-dir`.
+    pub data_dir: Option<OsString>,
+    /// `--config`.
+    pub file: Option<PathBuf>,
+}
+
+impl Config {
+    /// Reads all layers of this process.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them, each with its source.
+    pub fn load(flags: &Flags) -> Result<Self, Errors> {
+        Self::load_from(flags, &Environment::of_process())
+    }
+
+    /// Reads all layers, with an environment of the caller's.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them, each with its source.
+    pub fn load_from(flags: &Flags, env: &Environment) -> Result<Self, Errors> {
+        let file = match &flags.file {
+            Some(file) => file.clone(),
+            None => places::config_file(env)?,
+        };
+        let entries = layers::entries(flags, env, &file)?;
+        let mut errors = Vec::new();
+        let config = Self::from_entries(file, entries, env, &mut errors);
+        match config {
+            Some(config) if errors.is_empty() => Ok(config),
+            _ => Err(Errors { errors }),
+        }
+    }
+
+    fn from_entries(
+        file: PathBuf,
+        entries: Vec<Entry>,
+        env: &Environment,
+        errors: &mut Vec<Reason>,
+    ) -> Option<Self> {
+        let of = |name: &str| entries.iter().find(|entry| entry.key == name);
+        let number = |name: &str, most: u64, errors: &mut Vec<Reason>| -> Option<u64> {
+            let entry = of(name).filter(|entry| !entry.value.is_empty())?;
+            let number = entry.value.to_str().and_then(|text| text.trim().parse().ok());
+            if number.is_none_or(|number| number > most) {
+                errors.push(Reason::spec(format!(
+                    "{} is '{}' ({}): give a whole number from 0 to {most}",
+                    entry.key,
+                    entry.shown(),
+                    entry.source
+                )));
+            }
+            number
+        };
+        let slots = number("slots", 4096, errors).filter(|slots| *slots > 0).map(|n| n as u32);
+        let linger_s = number("linger_s", 86_400, errors).unwrap_or(60);
+        let path = |name: &str| of(name).map(|entry| PathBuf::from(&entry.value));
+        let text = |name: &str| of(name).map(|entry| entry.value.to_string_lossy().into_owned());
+        let data_dir = match std::path::absolute(path("data_dir")?) {
+            Ok(path) => path,
+            Err(error) => {
+                errors.push(Reason::spec(format!("data_dir is no path: {error}")));
+                return None;
+            }
+        };
+        let beside = |entry: Option<PathBuf>, name: &str| match entry {
+            Some(path) if !path.as_os_str().is_empty() => path,
+            _ => places::beside_this_program(name),
+        };
+        Some(Self {
+            socket: places::socket(&data_dir, env),
+            worker: beside(path("worker"), "dvp-worker"),
+            engine: beside(path("engine"), "dvp-engine"),
+            mpirun: path("mpirun")?,
+            slots,
+            database: text("database").filter(|text| !text.is_empty()),
+            linger_s,
+            log: text("log").unwrap_or_default(),
+            data_dir,
+            file,
+            entries,
+        })
+    }
+
+    /// The lock whose holder hosts the engine.
+    pub fn lock_file(&self) -> PathBuf {
+        self.data_dir.join("engine.lock")
+    }
+
+    /// Where a background engine writes its log.
+    pub fn log_file(&self) -> PathBuf {
+        self.data_dir.join("engine.log")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(pairs: &[(&str, &str)]) -> Environment {
+        Environment::of(pairs.iter().map(|(key, value)| (key.into(), value.into())))
+    }
+
+    #[test]
+    fn each_layer_covers_the_one_below() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config.toml");
+        std::fs::write(&file, "slots = 3\nlinger_s = 5\nlog = \"debug\"\n").unwrap();
+        let env = env(&[("HOME", "/home/x"), ("DVP_SLOTS", "7"), ("DVP_DATA_DIR", "/from/env")]);
+        let flags = Flags { file: Some(file), data_dir: Some("/from/flag".into()) };
+        let config = Config::load_from(&flags, &env).unwrap();
+        assert_eq!(config.data_dir, PathBuf::from("/from/flag"));
+        assert_eq!((config.slots, config.linger_s), (Some(7), 5));
+        let source = |key: &str| {
+            config.entries.iter().find(|entry| entry.key == key).unwrap().source.to_string()
+        };
+        assert_eq!(source("data_dir"), "--data-dir");
+        assert_eq!(source("slots"), "DVP_SLOTS");
+        assert!(source("linger_s").ends_with("config.toml"), "{}", source("linger_s"));
+        assert_eq!(source("mpirun"), "default");
+    }
+
+    #[test]
+    fn everything_wrong_is_said_at_once() {
+        let env = env(&[("HOME", "/home/x"), ("DVP_SLOTS", "many"), ("DVP_LINGER_S", "-1")]);
+        let errors = Config::load_from(&Flags::default(), &env).unwrap_err().errors;
+        assert_eq!(errors.len(), 2, "{errors:?}");
+        assert!(errors[0].text.contains("slots") && errors[0].text.contains("DVP_SLOTS"));
+    }
+
+    #[test]
+    fn unknown_keys_in_the_file_are_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config.toml");
+        std::fs::write(&file, "slotz = 3\n").unwrap();
+        let flags = Flags { file: Some(file), ..Flags::default() };
+        let errors = Config::load_from(&flags, &env(&[("HOME", "/home/x")])).unwrap_err();
+        assert!(errors.to_string().contains("slotz"), "{errors}");
+    }
+
+    #[test]
+    fn a_deep_data_folder_has_its_socket_in_the_runtime_folder() {
+        let deep = format!("/{}", "d".repeat(120));
+        let env = env(&[("HOME", "/home/x"), ("XDG_RUNTIME_DIR", "/run/user/1")]);
+        let flags = Flags { data_dir: Some(deep.into()), ..Flags::default() };
+        let config = Config::load_from(&flags, &env).unwrap();
+        assert!(config.socket.starts_with("/run/user/1/dvp"), "{}", config.socket.display());
+        assert!(config.socket.as_os_str().len() <= 107);
+        let flags = Flags { data_dir: Some("/srv/dvp".into()), ..Flags::default() };
+        let config = Config::load_from(&flags, &env).unwrap();
+        assert_eq!(config.socket, PathBuf::from("/srv/dvp/engine.sock"));
+    }
+
+    #[test]
+    fn secrets_are_masked() {
+        let url = "postgres://dvp:hunter2@db/dvp";
+        let env = env(&[("HOME", "/home/x"), ("DVP_DATABASE", url)]);
+        let config = Config::load_from(&Flags::default(), &env).unwrap();
+        assert_eq!(config.database.as_deref(), Some(url));
+        let shown: String = config.entries.iter().map(Entry::shown).collect();
+        assert!(!shown.contains("hunter2") && shown.contains("postgres://dvp:***@db/dvp"));
+    }
+}
