@@ -32,9 +32,15 @@ pub trait Call: Serialize + DeserializeOwned + Send + Sync + 'static {
     const ABOUT: &'static str;
     /// What comes back.
     type Reply: Serialize + DeserializeOwned + Send + 'static;
+    /// Whether sending it twice does what sending it once does, so that a lost answer may be asked again.
+    const REPEATABLE: bool;
     /// The job it is about, if its path has `{id}`.
     fn id(&self) -> Option<JobId> {
         None
+    }
+    /// How long an answer may take before its engine counts as not answering, milliseconds.
+    fn patience_ms(&self) -> u64 {
+        15_000
     }
 }
 
@@ -66,30 +72,46 @@ impl std::fmt::Display for Errors {
 impl std::error::Error for Errors {}
 
 macro_rules! call {
-    ($name:ident, $method:ident, $path:literal, $about:literal, $reply:ty $(, id $id:ident)?) => {
+    ($name:ident, $method:ident $repeat:ident, $path:literal, $about:literal, $reply:ty
+     $(, id $id:ident)? $(, patience $patience:expr)?) => {
         impl Call for $name {
             const METHOD: Method = Method::$method;
+            const REPEATABLE: bool = repeatable!($repeat);
             const PATH: &'static str = $path;
             const ABOUT: &'static str = $about;
             type Reply = $reply;
             $(fn id(&self) -> Option<JobId> {
                 Some(self.$id)
             })?
+            $(fn patience_ms(&self) -> u64 {
+                let patience: fn(&Self) -> u64 = $patience;
+                patience(self)
+            })?
         }
     };
 }
 
-/// Submits one job. All that is wrong comes back at once, and then nothing was stored.
+macro_rules! repeatable {
+    (often) => {
+        true
+    };
+    (once) => {
+        false
+    };
+}
+
+/// Submits one job. All that is wrong comes back at once, and then nothing was stored. With an id of the
+/// caller's it may be repeated: the second call answers with the job of the first.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Submit(pub Submission);
-call!(Submit, Post, "/jobs", "Submit a job", Job);
+call!(Submit, Post often, "/jobs", "Submit a job", Job, patience |_| 60_000);
 
 /// Plans without submitting: the dry run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DryRun(pub Submission);
-call!(DryRun, Post, "/plan", "Plan without submitting", DryRunReply);
+call!(DryRun, Post often, "/plan", "Plan without submitting", DryRunReply, patience |_| 3_600_000);
 
 /// What a dry run found.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -106,20 +128,22 @@ pub struct DryRunReply {
 
 /// Every job, newest first, without chunks.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Jobs {
     /// At most so many.
     #[serde(default)]
     pub limit: Option<u32>,
 }
-call!(Jobs, Get, "/jobs", "List jobs, newest first", Vec<Job>);
+call!(Jobs, Get often, "/jobs", "List jobs, newest first", Vec<Job>);
 
 /// One job with chunks and lanes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct JobGet {
     /// Which.
     pub id: JobId,
 }
-call!(JobGet, Get, "/jobs/{id}", "One job with its chunks", JobDetail, id id);
+call!(JobGet, Get often, "/jobs/{id}", "One job with its chunks", JobDetail, id id);
 
 /// A job with all that is known of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -139,46 +163,49 @@ pub struct JobDetail {
 }
 
 macro_rules! job_command {
-    ($(#[$doc:meta])* $name:ident, $path:literal, $about:literal) => {
+    ($(#[$doc:meta])* $name:ident, $repeat:ident, $path:literal, $about:literal) => {
         $(#[$doc])*
         #[derive(Clone, Debug, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
         pub struct $name {
             /// Which job.
             pub id: JobId,
         }
-        call!($name, Post, $path, $about, Job, id id);
+        call!($name, Post $repeat, $path, $about, Job, id id);
     };
 }
 
 job_command!(
     /// Cancels a job. Idempotent on a cancelled one.
-    Cancel, "/jobs/{id}/cancel", "Cancel a job"
+    Cancel, often, "/jobs/{id}/cancel", "Cancel a job"
 );
 job_command!(
     /// Tries a failed or cancelled job again, keeping accepted chunks.
-    Retry, "/jobs/{id}/retry", "Try a failed or cancelled job again"
+    Retry, once, "/jobs/{id}/retry", "Try a failed or cancelled job again"
 );
 job_command!(
     /// Holds a job: a running launch is stopped, accepted chunks stay.
-    Hold, "/jobs/{id}/hold", "Hold a job"
+    Hold, often, "/jobs/{id}/hold", "Hold a job"
 );
 job_command!(
     /// Releases a held job.
-    Release, "/jobs/{id}/release", "Release a held job"
+    Release, once, "/jobs/{id}/release", "Release a held job"
 );
 
 /// Sets a job's priority.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SetPriority {
     /// Which job.
     pub id: JobId,
     /// Higher goes first.
     pub priority: i32,
 }
-call!(SetPriority, Post, "/jobs/{id}/priority", "Set a job's priority", Job, id id);
+call!(SetPriority, Post often, "/jobs/{id}/priority", "Set a job's priority", Job, id id);
 
 /// The feed after a cursor, oldest first.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Feed {
     /// Only entries after this one.
     #[serde(default)]
@@ -196,17 +223,20 @@ pub struct Feed {
     #[serde(default)]
     pub wait_ms: u64,
 }
-call!(Feed, Get, "/feed", "What happened, after a cursor", Vec<Entry>);
+call!(Feed, Get often, "/feed", "What happened, after a cursor", Vec<Entry>,
+      patience |feed| feed.wait_ms + 15_000);
 
 /// Every node.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Nodes {}
-call!(Nodes, Get, "/nodes", "List nodes", Vec<Node>);
+call!(Nodes, Get often, "/nodes", "List nodes", Vec<Node>);
 
 /// One look at everything: what the dashboard draws.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Status {}
-call!(Status, Get, "/status", "Engine, services and counts", StatusReply);
+call!(Status, Get often, "/status", "Engine, services and counts", StatusReply);
 
 /// The engine, its services and its queue, each with its age.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -246,11 +276,12 @@ pub struct Service {
 
 /// Demo only: kills one rank of a running job with SIGKILL.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct KillRank {
     /// Which job.
     pub id: JobId,
 }
-call!(KillRank, Post, "/jobs/{id}/kill-rank", "Demo only: kill a rank", Killed, id id);
+call!(KillRank, Post once, "/jobs/{id}/kill-rank", "Demo only: kill a rank", Killed, id id);
 
 /// Which rank was killed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -261,8 +292,9 @@ pub struct Killed {
 
 /// Asks the engine to stop: running jobs go on when the next engine starts.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Stop {}
-call!(Stop, Post, "/engine/stop", "Stop this engine", Stopping);
+call!(Stop, Post often, "/engine/stop", "Stop this engine", Stopping);
 
 /// The engine heard it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
