@@ -224,6 +224,9 @@ pub struct Job {
     pub epoch: Epoch,
     /// Launches that ended in a fault of the job's, towards its limit.
     pub attempts: u32,
+    /// Launches in a row that ended in a fault and accepted nothing: the limit counts these.
+    #[serde(default)]
+    pub barren: u32,
     /// Chunks (not counting the sound) accepted so far.
     pub chunks_done: u32,
     /// Whether the sound is accepted.

@@ -1,0 +1,5 @@
+//! How work gets started: `dvp-worker` alone for planning and assembling, under mpirun for chunks. Argvs
+//! are pure functions; `exec` starts them.
+
+pub mod mpirun;
+pub mod tool;

@@ -1,0 +1,113 @@
+//! A local object folder: `objects/<job>/<epoch>.<item>.<attempt>`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use dvp_model::wire::worker::Locator;
+use dvp_model::{Item, JobId, RunTag};
+
+/// The folder that holds all objects.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    root: PathBuf,
+}
+
+impl Folder {
+    /// Objects below `root`, which is made when missing.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub fn open(root: PathBuf) -> io::Result<Self> {
+        fs::create_dir_all(&root)?;
+        Ok(Self { root })
+    }
+
+    /// Where it lies.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where an attempt at an item puts its object. The job's folder is made.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub fn put(&self, run: &RunTag, item: Item, attempt: u32) -> io::Result<Locator> {
+        let folder = self.of_job(run.job);
+        fs::create_dir_all(&folder)?;
+        let item = match item {
+            Item::Sound => "sound".to_owned(),
+            Item::Chunk(index) => format!("chunk{index}"),
+        };
+        Ok(Locator::File(folder.join(format!("{}.{item}.{attempt}", run.epoch)).into()))
+    }
+
+    /// Removes every file of a job that is not in `keep`. How many.
+    ///
+    /// # Errors
+    /// When the folder can't be read, or a file not removed.
+    pub fn sweep(&self, job: JobId, keep: &BTreeSet<PathBuf>) -> io::Result<u64> {
+        let mut gone = 0;
+        let entries = match fs::read_dir(self.of_job(job)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            entries => entries?,
+        };
+        for entry in entries {
+            let path = entry?.path();
+            if !keep.contains(&path) {
+                fs::remove_file(&path)?;
+                gone += 1;
+            }
+        }
+        if keep.is_empty() {
+            fs::remove_dir(self.of_job(job))?;
+        }
+        Ok(gone)
+    }
+
+    /// Jobs that have a folder here.
+    ///
+    /// # Errors
+    /// When the folder can't be read.
+    pub fn jobs(&self) -> io::Result<Vec<JobId>> {
+        let names = fs::read_dir(&self.root)?.map(|entry| Ok(entry?.file_name()));
+        let names = names.collect::<io::Result<Vec<_>>>()?;
+        Ok(names.iter().filter_map(|name| name.to_str()?.parse().ok()).collect())
+    }
+
+    fn of_job(&self, job: JobId) -> PathBuf {
+        self.root.join(job.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dvp_model::{ChunkIndex, Epoch};
+
+    #[test]
+    fn sweeps_all_but_what_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::open(dir.path().join("objects")).unwrap();
+        let run = |epoch| RunTag { job: JobId(uuid::Uuid::from_u128(7)), epoch: Epoch(epoch) };
+        let item = Item::Chunk(ChunkIndex(4));
+        let mut paths = Vec::new();
+        for locator in [
+            folder.put(&run(1), item, 1).unwrap(),
+            folder.put(&run(2), item, 2).unwrap(),
+            folder.put(&run(2), Item::Sound, 1).unwrap(),
+        ] {
+            let Locator::File(path) = locator;
+            fs::write(&path, "x").unwrap();
+            paths.push(path.0);
+        }
+        assert_eq!(folder.jobs().unwrap(), [run(1).job]);
+        let keep = BTreeSet::from([paths[1].clone()]);
+        assert_eq!(folder.sweep(run(1).job, &keep).unwrap(), 2);
+        assert!(paths[1].exists() && !paths[0].exists());
+        assert_eq!(folder.sweep(run(1).job, &BTreeSet::new()).unwrap(), 1);
+        assert_eq!(folder.sweep(run(1).job, &BTreeSet::new()).unwrap(), 0);
+        assert!(folder.jobs().unwrap().is_empty());
+    }
+}

@@ -1,0 +1,6 @@
+//! Objects: finished items as files in a folder, under keys that are never used twice. Knows nothing of
+//! what is in them.
+
+pub mod folder;
+
+pub use folder::Folder;
