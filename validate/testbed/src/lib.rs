@@ -1,1 +1,7 @@
-//! x
+//! What DVP's tests stand on: clips made on the spot, ffmpeg as the reference, faults, and waiting.
+//! Knows DVP's formats, never its insides.
+
+pub mod clip;
+pub mod faults;
+pub mod reference;
+pub mod wait;
