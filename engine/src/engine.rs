@@ -101,6 +101,18 @@ impl Engine {
     /// # Errors
     /// When store or folders can't be opened.
     pub async fn start(settings: Settings) -> Result<Self, Reason> {
+        let engine = Self::look(settings).await?;
+        let pid = std::process::id();
+        engine.store.feed_append(None, vec![What::EngineStarted { pid }]).await?;
+        Ok(engine)
+    }
+
+    /// Opens the store to look at it: nothing is recovered, dispatched or said. For whoever looks while
+    /// nobody hosts.
+    ///
+    /// # Errors
+    /// When store or folders can't be opened.
+    pub async fn look(settings: Settings) -> Result<Self, Reason> {
         let unusable = |error: std::io::Error| {
             Reason::machine(format!(
                 "the data folder {} can't be used: {error}",
@@ -115,7 +127,7 @@ impl Engine {
             node: settings.node.clone(),
             folder: dvp_model::FilePath::from(folder).to_string(),
         };
-        let engine = Engine {
+        Ok(Engine {
             settings: Arc::new(settings),
             store,
             objects,
@@ -125,10 +137,7 @@ impl Engine {
             live: Arc::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
-        };
-        let pid = std::process::id();
-        engine.store.feed_append(None, vec![What::EngineStarted { pid }]).await?;
-        Ok(engine)
+        })
     }
 
     /// The store.
