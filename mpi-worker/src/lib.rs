@@ -1,0 +1,4 @@
+//! The DVP worker as a library: the media pipeline, and the ranks that run it. Knows nothing of
+//! databases, brokers or credentials.
+
+pub mod media;

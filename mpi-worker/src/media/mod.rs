@@ -1,0 +1,90 @@
+//! The media pipeline: finds out what is in a file, makes chunks and the sound of a plan, joins them
+//! into the output. Knows nothing of MPI, of the engine, or of where a request comes from.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use dvp_model::error::Reason;
+use dvp_model::media::Index;
+use dvp_model::plan::Plan;
+use dvp_model::wire::worker::{AssembleRequest, Assembled, PlanRequest, Report, Versions};
+use dvp_model::{FilePath, Item};
+
+/// Why a film could not be joined, and which items must be computed again if that is why.
+#[derive(Clone, Debug)]
+pub struct AssembleFault {
+    /// Why.
+    pub reason: Reason,
+    /// Items whose objects are missing, damaged, or disagree with their neighbours.
+    pub damaged: Vec<Item>,
+}
+
+impl From<Reason> for AssembleFault {
+    fn from(reason: Reason) -> Self {
+        Self { reason, damaged: Vec::new() }
+    }
+}
+
+/// Prepares libav for this process: silence on stdout and stderr, its last complaints kept for reasons.
+/// To be called once, before anything else here.
+pub fn init() {}
+
+/// Reads a file's headers and the index of its pictures. `progress(done, total)` counts bytes.
+///
+/// # Errors
+/// `NotFound` for a missing file, `Input` for one that is unfit, `Machine` when reading fails.
+pub fn index(input: &FilePath, progress: &mut dyn FnMut(u64, u64)) -> Result<Index, Reason> {
+    let _ = (input, progress);
+    Err(Reason::bug("the media pipeline is not built in"))
+}
+
+/// Indexes the input and plans the work.
+///
+/// # Errors
+/// As [`index`]; and `Input` or `Spec` for what the spec can't do with this input.
+pub fn plan(request: &PlanRequest, progress: &mut dyn FnMut(u64, u64)) -> Result<Plan, Reason> {
+    let _ = (request, progress);
+    Err(Reason::bug("the media pipeline is not built in"))
+}
+
+/// Makes one item of a plan and writes its object to `dest` (a temporary name: naming it is the
+/// caller's business). What was written is decoded again and checked before this returns.
+/// `progress` is told the pictures done so far (for the sound: thousandths). When `stop` is set, it
+/// returns soon with a `Conflict` reason.
+///
+/// # Errors
+/// `Input` for damage or a changed file, `Machine` for a full disk and the like, `Bug` when what was
+/// written does not decode to what went in.
+pub fn run_item(
+    plan: &Plan,
+    item: Item,
+    dest: &Path,
+    progress: &mut dyn FnMut(u64),
+    stop: &AtomicBool,
+) -> Result<Report, Reason> {
+    let _ = (plan, item, dest, progress, stop);
+    Err(Reason::bug("the media pipeline is not built in"))
+}
+
+/// Joins accepted objects into the output under its temporary name, verifies and flushes it.
+/// `progress(done, total)` counts pictures written, then pictures checked.
+///
+/// # Errors
+/// With the damaged items, if objects are why; else as [`run_item`].
+pub fn assemble(
+    request: &AssembleRequest,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Assembled, AssembleFault> {
+    let _ = (request, progress);
+    Err(Reason::bug("the media pipeline is not built in").into())
+}
+
+/// What works here, and the fingerprint that every rank of a job must share.
+pub fn versions() -> Versions {
+    Versions {
+        protocol: dvp_model::wire::worker::PROTOCOL,
+        build: env!("CARGO_PKG_VERSION").to_owned(),
+        fingerprint: String::new(),
+        libraries: Default::default(),
+    }
+}
