@@ -2,6 +2,8 @@
 //! Knows DVP's formats, never its insides.
 
 pub mod clip;
+pub mod drive;
 pub mod faults;
+pub mod mpi;
 pub mod reference;
 pub mod wait;
