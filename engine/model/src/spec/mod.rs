@@ -1,16 +1,21 @@
 //! What a user asks for: a chain of tasks with their parameters. Checked whole at the door: every error
 //! at once.
 
+pub mod allow;
 pub mod codec;
 pub mod filter;
 pub mod naming;
+pub mod preset;
+pub mod resolve;
 pub mod task;
+pub mod value;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use task::{Task, resolve};
+pub use resolve::{check_param, resolve, spec_text};
+pub use task::Task;
 
 /// What the user typed, unchecked. JSON and the command line share it:
 /// `{"tasks": ["cut", "resize"], "set": {"cut.start": "1.5", "resize.height": "360"}}`.
