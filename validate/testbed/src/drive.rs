@@ -105,18 +105,25 @@ impl Drive {
     /// # Errors
     /// The worker's reason, or that ranks ended more often than allowed.
     pub fn run(&self) -> Result<Outcome> {
-        let plan = self.plan()?;
+        self.run_planned(&self.plan()?)
+    }
+
+    /// The way after planning.
+    ///
+    /// # Errors
+    /// As [`Drive::run`].
+    pub fn run_planned(&self, plan: &Plan) -> Result<Outcome> {
         fs::create_dir_all(&self.objects)?;
-        let mut ledger = Ledger::new(&plan);
+        let mut ledger = Ledger::new(plan);
         for launch in 1..=self.launches {
             if ledger.waiting.is_empty() {
                 break;
             }
             let kill_after = self.kill_after.filter(|_| launch == 1);
-            Launch::start(self, launch)?.work(&plan, &mut ledger, kill_after)?;
+            Launch::start(self, launch)?.work(plan, &mut ledger, kill_after)?;
             ledger.requeue();
             if ledger.waiting.is_empty() {
-                match self.assemble(&plan, &ledger)? {
+                match self.assemble(plan, &ledger)? {
                     Assembly::Whole(output) => {
                         return Ok(Outcome {
                             sha256: output.sha256,

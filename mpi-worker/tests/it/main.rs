@@ -1,0 +1,3 @@
+//! Tests of the worker: real ranks under mpirun on clips generated on the spot, compared with ffmpeg.
+
+mod traps;

@@ -1,0 +1,84 @@
+//! Rows about what is in the file at all: no video, no audio, one frame, damage.
+
+use testbed::clip::{self, Clip};
+use testbed::faults;
+use testbed::reference::ffmpeg;
+
+use super::{assert_blames_input, exact, folder, refused};
+
+#[test]
+fn one_frame() {
+    let folder = folder();
+    let input = Clip::new("one.mp4").frames(1).make(folder.path());
+    let (_, outcome) = exact(&input, 50, &[], "");
+    assert_eq!((outcome.frames, outcome.chunks), (1, 1));
+}
+
+#[test]
+fn no_video() {
+    let folder = folder();
+    let path = folder.path().join("sound.mp4");
+    let sound =
+        ["-f", "lavfi", "-i", "sine=duration=2", "-c:a", "aac"].map(std::ffi::OsString::from);
+    ffmpeg(sound.into_iter().chain([path.clone().into()]));
+    for ranks in [1, 3] {
+        assert_blames_input(&refused(&path, ranks, &[]), &["video"]);
+    }
+}
+
+#[test]
+fn no_audio_is_no_fault() {
+    let folder = folder();
+    let input = Clip::new("silent.mp4").frames(48).make(folder.path());
+    let (output, _) = super::driven(&input, "mp4", &[("plan.chunk_frames", "17")]);
+    assert_eq!(testbed::reference::probe(&output, "a", "stream=index"), "");
+    assert_eq!(clip::read_bar_codes(&output), (0..48).collect::<Vec<_>>());
+}
+
+#[test]
+fn truncated() {
+    let folder = folder();
+    for (name, muxer) in [("cut.mkv", ""), ("cut.mp4", "-movflags +faststart")] {
+        let input = Clip::new(name).frames(240).audio("aac").muxer(muxer).make(folder.path());
+        faults::truncate(&input, 0.6).expect("the file is truncated");
+        for ranks in [1, 3] {
+            assert_blames_input(&refused(&input, ranks, &[("plan.chunk_frames", "40")]), &[]);
+        }
+    }
+    let tail_moov = Clip::new("moov.mp4").make(folder.path());
+    faults::truncate(&tail_moov, 0.6).expect("the file is truncated");
+    assert_blames_input(&refused(&tail_moov, 1, &[]), &[]);
+}
+
+#[test]
+fn damaged_in_the_middle() {
+    let folder = folder();
+    let input = Clip::new("damaged.mp4").frames(240).make(folder.path());
+    let mut bytes = std::fs::read(&input).expect("the clip");
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 4_000].fill(0x55);
+    std::fs::write(&input, bytes).expect("the clip is written");
+    for ranks in [1, 3] {
+        assert_blames_input(&refused(&input, ranks, &[("plan.chunk_frames", "40")]), &[]);
+    }
+}
+
+#[test]
+fn changed_input() {
+    use testbed::drive::Drive;
+    let folder = folder();
+    let input = Clip::new("changing.mp4").make(folder.path());
+    for ranks in [1, 3] {
+        let output = folder.path().join("changed.mkv");
+        let drive = Drive::new(&input, &output, ranks, &[("plan.chunk_frames", "17")]);
+        let plan = drive.plan().expect("a plan");
+        let bytes = std::fs::read(&input).expect("the clip");
+        let other = folder.path().join("other");
+        std::fs::write(&other, bytes).expect("a file of the same size");
+        std::fs::rename(&other, &input).expect("it takes the clip's place");
+        let error = drive.run_planned(&plan).expect_err("another file lies there");
+        let reason = error.downcast_ref().unwrap_or_else(|| panic!("untyped: {error:#}"));
+        assert_blames_input(reason, &["changed"]);
+        assert!(!output.exists());
+    }
+}
