@@ -35,6 +35,8 @@ pub struct Config {
     pub linger_s: u64,
     /// What is logged, in tracing's filter syntax.
     pub log: String,
+    /// A rank may be killed on request. Set by the demo alone, not by any layer.
+    pub demo: bool,
     /// The file that was read, whether it exists or not.
     pub file: PathBuf,
     /// Each value as text, with its source, in the order of [`KEYS`].
@@ -121,6 +123,7 @@ impl Config {
             database: text("database").filter(|text| !text.is_empty()),
             linger_s,
             log: text("log").unwrap_or_default(),
+            demo: false,
             data_dir,
             file,
             entries,

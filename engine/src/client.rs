@@ -1,0 +1,293 @@
+//! The API's client: one generic call over two ways, the router in this process or a socket. Attaches
+//! anew when the engine that it spoke to is gone. Knows no call by name.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, header};
+use dvp_model::error::Reason;
+use dvp_model::path::printable;
+use dvp_model::wire::api::{Call, Errors, Method};
+use tower::ServiceExt;
+
+use crate::config::Config;
+use crate::host::{self, Host, Role};
+
+/// How often one call attaches anew before it gives up.
+const REATTACHES: usize = 3;
+
+/// Speaks to an engine. Clones share the way to it, and attach anew together.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    way: RwLock<(u64, Way)>,
+    attach: Option<Attach>,
+    attaching: tokio::sync::Mutex<()>,
+}
+
+/// How to attach anew, and the engine that this process came to host, if it did.
+struct Attach {
+    config: Config,
+    role: Role,
+    host: Mutex<Option<Host>>,
+}
+
+/// A way to an engine.
+#[derive(Clone)]
+pub(crate) enum Way {
+    /// Its router, in this process; calls run on the engine's runtime.
+    InProcess(Router, tokio::runtime::Handle),
+    /// Its socket.
+    Socket(reqwest::Client),
+}
+
+/// Why a call brought no answer.
+enum Failure {
+    /// It never reached an engine: it may be sent again.
+    Unsent(String),
+    /// It may have reached one.
+    Lost(String),
+    /// The engine is there, and silent.
+    Silent(Duration),
+    /// An answer, and not a good one.
+    Answered(Errors),
+}
+
+impl Way {
+    /// The way over a socket. Nothing is sent yet.
+    pub(crate) fn socket(path: &Path) -> Result<Self, Reason> {
+        let client = reqwest::Client::builder()
+            .unix_socket(path)
+            .connect_timeout(Duration::from_secs(2))
+            .pool_idle_timeout(Duration::from_secs(5))
+            .build();
+        client.map(Way::Socket).map_err(|error| Reason::bug(format!("no HTTP client: {error}")))
+    }
+
+    /// One call, once, within `patience`.
+    pub(crate) async fn call_within<C: Call>(
+        &self,
+        call: &C,
+        patience: Duration,
+    ) -> Result<C::Reply, Errors> {
+        self.send(call, patience).await.map_err(Failure::into_errors)
+    }
+
+    async fn send<C: Call>(&self, call: &C, patience: Duration) -> Result<C::Reply, Failure> {
+        let (path, body) = request_of(call).map_err(|text| Failure::Answered(bug(text)))?;
+        let sent = async {
+            match self {
+                Way::InProcess(router, runtime) => {
+                    in_process::<C>(router, runtime, path, body).await
+                }
+                Way::Socket(client) => over_socket::<C>(client, &path, body).await,
+            }
+        };
+        let (good, bytes) = match tokio::time::timeout(patience, sent).await {
+            Ok(answer) => answer?,
+            Err(_) => return Err(Failure::Silent(patience)),
+        };
+        if good {
+            let reply = serde_json::from_slice(&bytes);
+            return reply.map_err(|error| {
+                let text = format!("the engine's answer to {} reads badly: {error}", C::PATH);
+                Failure::Answered(bug(format!("{text}; is it of another version?")))
+            });
+        }
+        let errors = serde_json::from_slice::<Errors>(&bytes).ok();
+        let errors = errors.filter(|errors| !errors.errors.is_empty());
+        Err(Failure::Answered(errors.unwrap_or_else(|| {
+            let text = printable(&String::from_utf8_lossy(&bytes[..bytes.len().min(200)]));
+            bug(format!("the engine refused {} without a reason: {text}", C::PATH))
+        })))
+    }
+}
+
+fn bug(text: impl AsRef<str>) -> Errors {
+    Reason::bug(text).into()
+}
+
+/// Path with query, and body, of a call.
+fn request_of<C: Call>(call: &C) -> Result<(String, Vec<u8>), String> {
+    let mut path = C::PATH.to_owned();
+    if let Some(id) = call.id() {
+        path = path.replace("{id}", &id.to_string());
+    }
+    match C::METHOD {
+        Method::Get => {
+            let query = serde_urlencoded::to_string(call).map_err(|error| error.to_string())?;
+            if !query.is_empty() {
+                path = format!("{path}?{query}");
+            }
+            Ok((path, Vec::new()))
+        }
+        Method::Post => {
+            let body = serde_json::to_vec(call).map_err(|error| error.to_string())?;
+            Ok((path, body))
+        }
+    }
+}
+
+async fn in_process<C: Call>(
+    router: &Router,
+    runtime: &tokio::runtime::Handle,
+    path: String,
+    body: Vec<u8>,
+) -> Result<(bool, Vec<u8>), Failure> {
+    let method = match C::METHOD {
+        Method::Get => "GET",
+        Method::Post => "POST",
+    };
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Body::from(body))
+        .map_err(|error| Failure::Answered(bug(format!("no request: {error}"))))?;
+    let router = router.clone();
+    // On the engine's runtime: a screen that is busy drawing delays no call, and the other way round.
+    let answering = runtime.spawn(async move {
+        let Ok(response) = router.oneshot(request).await;
+        let good = response.status().is_success();
+        let bytes = to_bytes(response.into_body(), usize::MAX).await;
+        bytes.map(|bytes| (good, bytes.to_vec())).map_err(|error| error.to_string())
+    });
+    match answering.await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(text)) => Err(Failure::Lost(text)),
+        Err(_) => Err(Failure::Lost("the engine in this process has ended".to_owned())),
+    }
+}
+
+async fn over_socket<C: Call>(
+    client: &reqwest::Client,
+    path: &str,
+    body: Vec<u8>,
+) -> Result<(bool, Vec<u8>), Failure> {
+    let url = format!("http://dvp{path}");
+    let request = match C::METHOD {
+        Method::Get => client.get(url),
+        Method::Post => client.post(url).header("content-type", "application/json").body(body),
+    };
+    let failure = |error: reqwest::Error| match error.is_connect() {
+        true => Failure::Unsent(error.to_string()),
+        false => Failure::Lost(error.to_string()),
+    };
+    let response = request.send().await.map_err(failure)?;
+    let good = response.status().is_success();
+    let bytes = response.bytes().await.map_err(|error| Failure::Lost(error.to_string()))?;
+    Ok((good, bytes.to_vec()))
+}
+
+impl Failure {
+    fn into_errors(self) -> Errors {
+        match self {
+            Failure::Answered(errors) => errors,
+            Failure::Unsent(text) => {
+                Reason::machine(format!("no engine answers: {text}; start the command again"))
+                    .into()
+            }
+            Failure::Lost(text) => Reason::machine(format!(
+                "the engine ended while it was asked ({text}); look with `dvp-console jobs` \
+                 whether it did what was asked"
+            ))
+            .into(),
+            Failure::Silent(patience) => Reason::machine(format!(
+                "the engine did not answer within {} s; see `dvp-console engine status`",
+                patience.as_secs()
+            ))
+            .into(),
+        }
+    }
+}
+
+impl Client {
+    /// A client that stays with one way.
+    pub(crate) fn fixed(way: Way) -> Self {
+        let inner =
+            Inner { way: RwLock::new((0, way)), attach: None, attaching: Default::default() };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// A client that attaches anew as `role` when its engine is gone. `host` is the engine of this
+    /// process, if it hosts.
+    pub(crate) fn attached(way: Way, host: Option<Host>, config: Config, role: Role) -> Self {
+        let attach = Some(Attach { config, role, host: Mutex::new(host) });
+        let inner = Inner { way: RwLock::new((0, way)), attach, attaching: Default::default() };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Asks the engine. Waits at most the call's patience an attempt.
+    ///
+    /// # Errors
+    /// All that is wrong, as the engine says it, or one reason of kind machine when no engine answers.
+    pub async fn call<C: Call>(&self, call: &C) -> Result<C::Reply, Errors> {
+        let mut tries = 0;
+        loop {
+            let (generation, way) = self.way();
+            let patience = Duration::from_millis(call.patience_ms());
+            let failure = match way.send(call, patience).await {
+                Ok(reply) => return Ok(reply),
+                Err(failure) => failure,
+            };
+            let again = match &failure {
+                Failure::Unsent(_) => true,
+                Failure::Lost(_) => C::REPEATABLE,
+                Failure::Silent(_) | Failure::Answered(_) => false,
+            };
+            tries += 1;
+            if !again || tries > REATTACHES || self.inner.attach.is_none() {
+                return Err(failure.into_errors());
+            }
+            self.attach_anew(generation).await?;
+        }
+    }
+
+    fn way(&self) -> (u64, Way) {
+        self.inner.way.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Finds or becomes the engine that serves now, unless another call already did since `generation`.
+    async fn attach_anew(&self, generation: u64) -> Result<(), Reason> {
+        let _one_at_a_time = self.inner.attaching.lock().await;
+        if self.way().0 != generation {
+            return Ok(());
+        }
+        let Some(attach) = &self.inner.attach else { return Ok(()) };
+        let (way, host) = host::find(&attach.config, attach.role).await?;
+        *attach.host.lock().unwrap_or_else(PoisonError::into_inner) = host;
+        *self.inner.way.write().unwrap_or_else(PoisonError::into_inner) = (generation + 1, way);
+        Ok(())
+    }
+
+    /// Whether this process hosts the engine now.
+    pub fn is_hosting(&self) -> bool {
+        let attach = self.inner.attach.as_ref();
+        attach.is_some_and(|attach| {
+            attach.host.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        })
+    }
+
+    /// The engine that this process hosts, taken out: its owner stops it.
+    pub(crate) fn take_host(&self) -> Option<Host> {
+        let attach = self.inner.attach.as_ref()?;
+        attach.host.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The settings that this client attaches with, if it does.
+    pub(crate) fn config(&self) -> Option<&Config> {
+        self.inner.attach.as_ref().map(|attach| &attach.config)
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("hosting", &self.is_hosting()).finish()
+    }
+}

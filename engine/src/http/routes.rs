@@ -1,0 +1,202 @@
+//! What each call does: thin routes onto the store, the door, the commands and the engine.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use dvp_model::FilePath;
+use dvp_model::error::Reason;
+use dvp_model::time::Millis;
+use dvp_model::wire::api::{
+    Cancel, DryRun, DryRunReply, Errors, Feed, Hold, JobGet, Jobs, KillRank, Nodes, Release, Retry,
+    Service, SetPriority, Status, StatusReply, Stop, Stopping, Submit,
+};
+use dvp_model::wire::feed::Entry;
+use dvp_model::wire::worker::PlanRequest;
+use tokio_util::sync::CancellationToken;
+
+use super::{Activity, Routes};
+use crate::engine::Engine;
+use crate::jobs::{command, submit};
+use crate::nodes;
+use crate::store::FeedQuery;
+use crate::tasks::Tasks;
+
+/// The longest that a call waits for news.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// How often a waiting call looks for news that another process wrote.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// Jobs or entries in one answer, unless fewer are asked for.
+const MOST_JOBS: u32 = 100_000;
+const MOST_ENTRIES: u32 = 1000;
+
+/// What routes work with.
+pub struct App {
+    /// The engine.
+    pub engine: Engine,
+    /// This machine.
+    pub node: Arc<nodes::Local>,
+    /// How it is hosted.
+    pub standing: Standing,
+    /// Who uses it.
+    pub activity: Activity,
+    /// Somebody asked this engine to stop.
+    pub stop_asked: CancellationToken,
+    /// The tasks of this engine; their stop ends waiting calls.
+    pub tasks: Tasks,
+    started_at: Millis,
+}
+
+/// How an engine is hosted.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// By a background engine, not by a console.
+    pub background: bool,
+    /// The data folder.
+    pub data_dir: FilePath,
+}
+
+impl App {
+    /// Of a running engine.
+    ///
+    /// # Errors
+    /// When its store is away.
+    pub async fn new(
+        engine: Engine,
+        standing: Standing,
+        tasks: Tasks,
+    ) -> Result<Arc<Self>, Reason> {
+        let started_at = engine.store().now().await?;
+        Ok(Arc::new(Self {
+            engine,
+            node: Arc::default(),
+            standing,
+            activity: Activity::default(),
+            stop_asked: CancellationToken::new(),
+            tasks,
+            started_at,
+        }))
+    }
+}
+
+/// Every call.
+pub fn router(app: Arc<App>) -> Router {
+    Routes::new()
+        .call::<Submit, _, _>(|app, call| async move {
+            submit::submit(app.engine.store(), call.0).await
+        })
+        .call::<DryRun, _, _>(dry_run)
+        .call::<Jobs, _, _>(|app, call| async move {
+            let limit = call.limit.unwrap_or(MOST_JOBS).min(MOST_JOBS);
+            Ok(app.engine.store().jobs_list(limit).await.map_err(Reason::from)?)
+        })
+        .call::<JobGet, _, _>(|app, call| async move { Ok(app.engine.job_detail(call.id).await?) })
+        .call::<Cancel, _, _>(|app, call| async move {
+            Ok(command::cancel(app.engine.store(), call.id).await?)
+        })
+        .call::<Retry, _, _>(|app, call| async move {
+            Ok(command::retry(app.engine.store(), call.id).await?)
+        })
+        .call::<Hold, _, _>(|app, call| async move {
+            Ok(command::hold(app.engine.store(), call.id).await?)
+        })
+        .call::<Release, _, _>(|app, call| async move {
+            Ok(command::release(app.engine.store(), call.id).await?)
+        })
+        .call::<SetPriority, _, _>(|app, call| async move {
+            Ok(command::set_priority(app.engine.store(), call.id, call.priority).await?)
+        })
+        .call::<Feed, _, _>(feed)
+        .call::<Nodes, _, _>(|app, _| async move {
+            let node = app.node.node(&app.engine);
+            if node.health.is_some() {
+                return Ok(vec![node]);
+            }
+            app.node.look(&app.engine).await;
+            Ok(vec![app.node.node(&app.engine)])
+        })
+        .call::<Status, _, _>(|app, _| async move { Ok(status(&app).await?) })
+        .call::<KillRank, _, _>(|app, call| async move { Ok(app.engine.kill_rank(call.id).await?) })
+        .call::<Stop, _, _>(|app, _| async move {
+            let pid = std::process::id();
+            if !app.standing.background {
+                return Err(Reason::conflict(format!(
+                    "this engine is hosted by the program with process id {pid}: quit that one"
+                ))
+                .into());
+            }
+            app.stop_asked.cancel();
+            Ok(Stopping { pid })
+        })
+        .finish(app)
+}
+
+async fn dry_run(app: Arc<App>, call: DryRun) -> Result<DryRunReply, Errors> {
+    let (submission, checked) = submit::check_apart(call.0, submit::Purpose::DryRun).await?;
+    let request = PlanRequest { input: submission.input, spec: checked.spec };
+    let plan = app.engine.plan_dry_run(&request).await?.summary();
+    let slots = submission.ranks.unwrap_or(app.engine.settings().slots).max(1);
+    let parallelism = slots.min(plan.chunks.len() as u32).max(1);
+    // Whole rounds of chunks: the last round runs with idle ranks.
+    let chunks = (plan.chunks.len() as u64).max(1);
+    let rounds = chunks.div_ceil(u64::from(parallelism));
+    let wall_ms = plan.cost_ms / chunks * rounds;
+    Ok(DryRunReply { output: checked.output, parallelism, wall_ms, plan })
+}
+
+/// Entries after a cursor; waits for the first one as long as was asked, or until the engine stops.
+async fn feed(app: Arc<App>, call: Feed) -> Result<Vec<Entry>, Errors> {
+    let wait = Duration::from_millis(call.wait_ms).min(LONGEST_WAIT);
+    let deadline = tokio::time::Instant::now() + wait;
+    let query = FeedQuery {
+        after: call.after,
+        job: call.job,
+        limit: call.limit.unwrap_or(MOST_ENTRIES).min(MOST_ENTRIES),
+        tail: call.tail,
+    };
+    let mut commits = app.engine.store().commits();
+    loop {
+        commits.mark_unchanged();
+        let entries = app.engine.store().feed_read(query).await.map_err(Reason::from)?;
+        if !entries.is_empty() || tokio::time::Instant::now() >= deadline {
+            return Ok(entries);
+        }
+        let again = deadline.min(tokio::time::Instant::now() + LOOK_AGAIN);
+        tokio::select! {
+            _ = commits.changed() => {}
+            () = tokio::time::sleep_until(again) => {}
+            () = app.tasks.token().cancelled() => return Ok(entries),
+        }
+    }
+}
+
+async fn status(app: &App) -> Result<StatusReply, Reason> {
+    let store = app.engine.store();
+    let at = store.now().await?;
+    let service = |name: &str, word: Result<String, Reason>| {
+        let (what, fault) = match word {
+            Ok(what) => (what, None),
+            Err(reason) => (String::new(), Some(reason)),
+        };
+        Service { name: name.to_owned(), what, fault, at }
+    };
+    let launch = match app.node.mpi() {
+        Some(word) => word.map(|version| format!("Open MPI {version}")),
+        None => Ok("Open MPI".to_owned()),
+    };
+    Ok(StatusReply {
+        pid: std::process::id(),
+        version: crate::VERSION.to_owned(),
+        started_at: app.started_at,
+        background: app.standing.background,
+        data_dir: app.standing.data_dir.clone(),
+        counts: store.counts().await?,
+        services: vec![
+            service("store", store.version().await.map_err(Reason::from)),
+            service("objects", Ok("folder".to_owned())),
+            service("launch", launch),
+        ],
+        last_seq: store.feed_last().await?,
+        at,
+    })
+}
