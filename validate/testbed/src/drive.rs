@@ -296,7 +296,9 @@ impl Launch {
                         let _ = self.send(&ToWorker::Drain);
                     }
                 }
-                FromWorker::Failed { reason, .. } => return Err(reason.into()),
+                FromWorker::Failed { reason, .. } | FromWorker::Refused { reason } => {
+                    return Err(reason.into());
+                }
                 FromWorker::Progress { .. } | FromWorker::Beat | FromWorker::Bye => {}
             }
         }

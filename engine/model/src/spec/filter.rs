@@ -197,11 +197,14 @@ fn split_outside_quotes(text: &str, separator: char) -> Result<Vec<String>, Reas
     if inside { Err(wrong("a quote is not closed")) } else { Ok(parts) }
 }
 
-fn check_link(link: &Link) -> Result<(&'static Filter, Vec<(&'static Opt, String)>), Reason> {
+/// Options as they are written into the graph.
+type Options = Vec<(&'static Opt, String)>;
+
+fn check_link(link: &Link) -> Result<(&'static Filter, Options), Reason> {
     let Some(row) = FILTERS.iter().find(|row| row.name == link.name) else {
         return Err(unknown_filter(&link.name));
     };
-    let mut options: Vec<(&'static Opt, String)> = Vec::new();
+    let mut options = Options::new();
     let mut named = false;
     for (at, (key, value)) in link.options.iter().enumerate() {
         let option = match key {

@@ -256,6 +256,12 @@ pub enum FromWorker {
         /// Why; its kind says whether another try may help.
         reason: Reason,
     },
+    /// This launch can't work: a line that makes no sense, or a rank of another environment (named).
+    /// The last line; the ranks end with [`exit::FAILED`], or [`exit::PROTOCOL`] for a bad line.
+    Refused {
+        /// Why.
+        reason: Reason,
+    },
     /// The ranks live.
     Beat,
     /// All ranks end well, nothing is in hand. The last line.
