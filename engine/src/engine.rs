@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use dvp_model::error::Reason;
 use dvp_model::job::{Lane, State};
@@ -14,14 +14,14 @@ use dvp_model::wire::feed::What;
 use dvp_model::wire::worker::{PlanRequest, Versions};
 use dvp_model::{Item, JobId, NodeName, RunTag};
 use rustix::process::Signal;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::exec::tag;
-use crate::launch::tool;
+use crate::launch::{mpirun, tool};
 use crate::objects::Folder;
-use crate::run::{Live, live};
+use crate::reconcile::reap;
+use crate::run::{Live, dispatch, live};
 use crate::store::{Place, Store, StoreUrl};
+use crate::tasks::Tasks;
 
 /// What an engine needs to know before it starts.
 #[derive(Clone, Debug)]
@@ -88,10 +88,9 @@ pub struct Engine {
     /// This start of this engine.
     pub(crate) owner: Arc<str>,
     pub(crate) place: Arc<Place>,
-    pub(crate) versions: Arc<Mutex<Option<Versions>>>,
+    pub(crate) versions: Arc<Mutex<Option<(SystemTime, Versions)>>>,
     pub(crate) live: Arc<Mutex<BTreeMap<JobId, Live>>>,
-    pub(crate) stop: CancellationToken,
-    pub(crate) tasks: TaskTracker,
+    pub(crate) tasks: Tasks,
 }
 
 impl Engine {
@@ -104,6 +103,8 @@ impl Engine {
         let engine = Self::look(settings).await?;
         let pid = std::process::id();
         engine.store.feed_append(None, vec![What::EngineStarted { pid }]).await?;
+        reap::reap_plans(&engine).await?;
+        engine.tasks.spawn(dispatch::serve(engine.clone()));
         Ok(engine)
     }
 
@@ -135,8 +136,7 @@ impl Engine {
             place: Arc::new(place),
             versions: Arc::default(),
             live: Arc::default(),
-            stop: CancellationToken::new(),
-            tasks: TaskTracker::new(),
+            tasks: Tasks::new(),
         })
     }
 
@@ -165,9 +165,33 @@ impl Engine {
         self.live_mut().values().map(|live| live.slots).sum()
     }
 
-    /// The worker's versions, once asked; none before, or when it doesn't work.
-    pub fn worker_versions(&self) -> Option<Versions> {
-        self.versions.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The worker's versions; asked again when its file changed.
+    ///
+    /// # Errors
+    /// When it is missing, doesn't start, or speaks another protocol.
+    pub async fn versions(&self) -> Result<Versions, Reason> {
+        let worker = &self.settings.worker;
+        let stamp = std::fs::metadata(worker).and_then(|found| found.modified()).ok();
+        let known = self.versions.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((at, versions)) = known
+            && Some(at) == stamp
+        {
+            return Ok(versions);
+        }
+        let versions = tool::versions(worker).await?;
+        if let Some(at) = stamp {
+            let known = Some((at, versions.clone()));
+            *self.versions.lock().unwrap_or_else(PoisonError::into_inner) = known;
+        }
+        Ok(versions)
+    }
+
+    /// Open MPI's version here.
+    ///
+    /// # Errors
+    /// When there is no mpirun, and which package brings it.
+    pub async fn mpi_version(&self) -> Result<String, Reason> {
+        mpirun::version(&self.settings.mpirun).await
     }
 
     /// A job with its chunks and lanes.
@@ -244,9 +268,7 @@ impl Engine {
     /// Stops: hands nothing out any more, ends launches, gives leases back without blame. Waits for all
     /// of that up to `deadline`.
     pub async fn shutdown(&self, deadline: Duration) {
-        self.stop.cancel();
-        self.tasks.close();
-        let _ = tokio::time::timeout(deadline, self.tasks.wait()).await;
+        self.tasks.stop(deadline).await;
         let entry = What::EngineStopped { pid: std::process::id() };
         let _ = self.store.feed_append(None, vec![entry]).await;
         self.store.close().await;

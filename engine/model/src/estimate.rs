@@ -17,6 +17,14 @@ pub fn eta_ms(frames_all: u64, frames_done: u64, frames_here: u64, elapsed_ms: u
     u64::try_from(left * u128::from(elapsed_ms) / u128::from(frames_here)).ok()
 }
 
+/// Rough size of the objects of `frames` pictures of `pixels` each, bytes. Good enough to see a disk that is
+/// too full before hours of work, not to fill it to the brim.
+pub fn object_bytes(pixels: u64, frames: u64, lossless: bool) -> u64 {
+    // Measured on natural clips: FFV1 about 6 bits a pixel with its chroma, x264 at crf 23 about 0.1.
+    let (bits, per_pixels) = if lossless { (6, 1) } else { (1, 10) };
+    pixels.saturating_mul(frames).saturating_mul(bits) / per_pixels / 8
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

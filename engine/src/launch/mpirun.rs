@@ -1,11 +1,13 @@
-//! mpirun's argv, and what its words mean. Pure.
+//! mpirun: its argv, and what its words mean, as pure functions; its version.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use dvp_model::error::Reason;
 use dvp_model::{Rank, RunTag};
+use tokio::io::AsyncReadExt;
 
-use crate::exec::{Invocation, tag};
+use crate::exec::{Invocation, local, tag};
 
 /// One launch on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +52,30 @@ pub fn invocation(launch: &Launch) -> Invocation {
     args.push("work".into());
     let env = vec![(tag::VARIABLE.into(), launch.run.to_string().into())];
     Invocation { program: launch.mpirun.clone(), args, env }
+}
+
+/// Open MPI's version here: `4.1.4`.
+///
+/// # Errors
+/// When there is no mpirun, or not Open MPI's.
+pub async fn version(mpirun: &Path) -> Result<String, Reason> {
+    let missing = |why: String| {
+        Reason::machine(format!(
+            "{} can't be used: {why}; install Open MPI (Debian package openmpi-bin)",
+            mpirun.display()
+        ))
+    };
+    let invocation =
+        Invocation { program: mpirun.to_owned(), args: vec!["--version".into()], env: Vec::new() };
+    let mut process = local::spawn(&invocation).map_err(|reason| missing(reason.text))?;
+    drop(process.stdin);
+    let mut text = String::new();
+    process.stdout.read_to_string(&mut text).await.map_err(|error| missing(error.to_string()))?;
+    let _ = process.child.wait().await;
+    match text.lines().next().and_then(|line| line.strip_prefix("mpirun (Open MPI) ")) {
+        Some(version) => Ok(version.trim().to_owned()),
+        None => Err(missing("it is not Open MPI's".to_owned())),
+    }
 }
 
 /// The rank that died first, and how, in the words of mpirun, if this line of its stderr says so.

@@ -1,6 +1,5 @@
 //! A local object folder: `objects/<job>/<epoch>.<item>.<attempt>`.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -43,27 +42,23 @@ impl Folder {
         Ok(Locator::File(folder.join(format!("{}.{item}.{attempt}", run.epoch)).into()))
     }
 
-    /// Removes every file of a job that is not in `keep`. How many.
-    ///
-    /// # Errors
-    /// When the folder can't be read, or a file not removed.
-    pub fn sweep(&self, job: JobId, keep: &BTreeSet<PathBuf>) -> io::Result<u64> {
-        let mut gone = 0;
-        let entries = match fs::read_dir(self.of_job(job)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-            entries => entries?,
-        };
-        for entry in entries {
-            let path = entry?.path();
-            if !keep.contains(&path) {
-                fs::remove_file(&path)?;
-                gone += 1;
+    /// Every file of a job, accepted or not.
+    pub fn files(&self, job: JobId) -> Vec<PathBuf> {
+        let Ok(entries) = fs::read_dir(self.of_job(job)) else { return Vec::new() };
+        entries.flatten().map(|entry| entry.path()).collect()
+    }
+
+    /// Removes these files of a job, and its folder if nothing else is in it.
+    pub fn remove(&self, job: JobId, files: &[PathBuf]) {
+        for path in files {
+            if let Err(error) = fs::remove_file(path)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                tracing::warn!("{} can't be removed: {error}", path.display());
             }
         }
-        if keep.is_empty() {
-            fs::remove_dir(self.of_job(job))?;
-        }
-        Ok(gone)
+        // Fails as long as something is in it.
+        let _ = fs::remove_dir(self.of_job(job));
     }
 
     /// Jobs that have a folder here.
@@ -87,7 +82,7 @@ mod tests {
     use dvp_model::{ChunkIndex, Epoch};
 
     #[test]
-    fn sweeps_all_but_what_is_kept() {
+    fn removes_what_it_is_told_and_empty_folders() {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::open(dir.path().join("objects")).unwrap();
         let run = |epoch| RunTag { job: JobId(uuid::Uuid::from_u128(7)), epoch: Epoch(epoch) };
@@ -103,11 +98,10 @@ mod tests {
             paths.push(path.0);
         }
         assert_eq!(folder.jobs().unwrap(), [run(1).job]);
-        let keep = BTreeSet::from([paths[1].clone()]);
-        assert_eq!(folder.sweep(run(1).job, &keep).unwrap(), 2);
-        assert!(paths[1].exists() && !paths[0].exists());
-        assert_eq!(folder.sweep(run(1).job, &BTreeSet::new()).unwrap(), 1);
-        assert_eq!(folder.sweep(run(1).job, &BTreeSet::new()).unwrap(), 0);
+        assert_eq!(folder.files(run(1).job).len(), 3);
+        folder.remove(run(1).job, &[paths[0].clone(), paths[2].clone()]);
+        assert_eq!(folder.files(run(1).job), [paths[1].clone()]);
+        folder.remove(run(1).job, &paths);
         assert!(folder.jobs().unwrap().is_empty());
     }
 }

@@ -206,7 +206,13 @@ impl Store {
         let now = self.tx_now(tx).await?;
         let mut changed =
             read(tx, job).await?.ok_or_else(|| StoreError::NotFound(job.to_string()))?;
+        let was_final = changed.state.name().is_final();
         let entries = edit(&mut changed, now)?;
+        if was_final && !changed.state.name().is_final() {
+            // A person wants a fresh start: old faults don't count towards its limits.
+            (changed.attempts, changed.barren) = (0, 0);
+            tx.run("UPDATE ledger SET suspect = 0, kills = 0 WHERE job = $1", &[id(job)]).await?;
+        }
         let changed = write(tx, changed, now).await?;
         feed::append(tx, Some(job), now, &entries).await?;
         Ok(changed)

@@ -38,6 +38,8 @@ pub struct Lease {
     pub owner: String,
     /// Whether the launch ran where the asker runs.
     pub here: bool,
+    /// Whether it ran out.
+    pub expired: bool,
 }
 
 impl Store {
@@ -100,17 +102,15 @@ impl Store {
         Ok(changed == 1)
     }
 
-    /// Leases whose launch is to be ended by `owner`: those that ran out, and those of another engine in
-    /// the same place (whose lock on that place is gone, or `owner` would not be there).
+    /// Every lease, as seen from `place`.
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn leases_dead(&self, owner: &str, place: &Place) -> Result<Vec<Lease>, StoreError> {
+    pub async fn leases(&self, place: &Place) -> Result<Vec<Lease>, StoreError> {
         let now = self.now().await?;
-        let sql = "SELECT job, epoch, owner, place FROM leases \
-                   WHERE (owner <> $1 AND place = $2) OR (owner <> $1 AND expires_at < $3)";
-        let rows = self.db.rows(sql, &[owner.into(), place.key().into(), now.0.into()]).await?;
-        rows.iter().map(|row| lease(row, place)).collect()
+        let rows =
+            self.db.rows("SELECT job, epoch, owner, place, expires_at FROM leases", &[]).await?;
+        rows.iter().map(|row| lease(row, place, now)).collect()
     }
 
     /// Ends a launch without blame and frees its job: back into the queue, or held or cancelled if that
@@ -127,15 +127,6 @@ impl Store {
         }
         self.change(&mut tx, lease.job, |job, now| requeue(job, lease.epoch, now, entries)).await?;
         self.commit(tx).await
-    }
-
-    /// Whether an epoch still holds its lease.
-    ///
-    /// # Errors
-    /// When the database is away.
-    pub async fn lease_held(&self, job: JobId, epoch: Epoch) -> Result<bool, StoreError> {
-        let sql = "SELECT epoch FROM leases WHERE job = $1 AND epoch = $2";
-        Ok(!self.db.rows(sql, &[id(job), i64::from(epoch.0).into()]).await?.is_empty())
     }
 }
 
@@ -175,7 +166,7 @@ pub(super) async fn guard(
     }
 }
 
-fn lease(row: &Row, place: &Place) -> Result<Lease, StoreError> {
+fn lease(row: &Row, place: &Place, now: Millis) -> Result<Lease, StoreError> {
     Ok(Lease {
         job: row
             .text(0)?
@@ -184,5 +175,6 @@ fn lease(row: &Row, place: &Place) -> Result<Lease, StoreError> {
         epoch: Epoch(row.int(1)? as u32),
         owner: row.text(2)?.to_owned(),
         here: row.text(3)? == place.key(),
+        expired: Millis(row.int(4)?) < now,
     })
 }

@@ -3,6 +3,7 @@
 
 use dvp_model::error::Reason;
 use dvp_model::job::Job;
+use dvp_model::job::assign::Suspicion;
 use dvp_model::plan::Plan;
 use dvp_model::time::Millis;
 use dvp_model::wire::feed::What;
@@ -19,8 +20,8 @@ pub struct Row {
     pub item: Item,
     /// How often it was handed out.
     pub attempts: u32,
-    /// It was in hand when a rank died: it runs alone.
-    pub suspect: bool,
+    /// Whether it is suspected of killing its rank.
+    pub suspicion: Suspicion,
     /// Ranks that died with nothing but it in hand.
     pub kills: u32,
     /// The rank that made it, once accepted.
@@ -42,7 +43,7 @@ impl Store {
         self.db.rows(sql, &[id(job)]).await?.iter().map(row).collect()
     }
 
-    /// Notes that an item was handed out once more.
+    /// Notes that items were handed out once more.
     ///
     /// # Errors
     /// [`StoreError::EpochLost`] when the lease is not held.
@@ -51,12 +52,14 @@ impl Store {
         job: JobId,
         epoch: Epoch,
         owner: &str,
-        item: Item,
+        items: &[Item],
     ) -> Result<(), StoreError> {
         let mut tx = self.db.write().await?;
         leases::guard(&mut tx, job, epoch, owner).await?;
-        let sql = "UPDATE ledger SET attempts = attempts + 1 WHERE job = $1 AND position = $2";
-        tx.run(sql, &[id(job), position(item)]).await?;
+        for item in items {
+            let sql = "UPDATE ledger SET attempts = attempts + 1 WHERE job = $1 AND position = $2";
+            tx.run(sql, &[id(job), position(*item)]).await?;
+        }
         self.commit(tx).await
     }
 
@@ -130,31 +133,47 @@ impl Store {
         job: JobId,
         epoch: Epoch,
         owner: &str,
-        suspects: &[Item],
+        suspects: &[(Item, Suspicion)],
         killer: Option<Item>,
     ) -> Result<(), StoreError> {
         let mut tx = self.db.write().await?;
         leases::guard(&mut tx, job, epoch, owner).await?;
-        for item in suspects {
-            let sql = "UPDATE ledger SET suspect = 1 WHERE job = $1 AND position = $2";
-            tx.run(sql, &[id(job), position(*item)]).await?;
+        for (item, suspicion) in suspects {
+            let sql =
+                "UPDATE ledger SET suspect = $3 WHERE job = $1 AND position = $2 AND suspect < $3";
+            let level = *suspicion as i64;
+            tx.run(sql, &[id(job), position(*item), level.into()]).await?;
         }
         if let Some(item) = killer {
-            let sql =
-                "UPDATE ledger SET suspect = 1, kills = kills + 1 WHERE job = $1 AND position = $2";
+            let sql = "UPDATE ledger SET kills = kills + 1 WHERE job = $1 AND position = $2";
             tx.run(sql, &[id(job), position(item)]).await?;
         }
         self.commit(tx).await
     }
 
-    /// Forgets who was blamed: a person wants a fresh start. Accepted items stay.
+    /// Forgets what was accepted for a job that is at its end, because its objects go. False, and nothing
+    /// happens, when it is not at its end (any more).
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn ledger_pardon(&self, job: JobId) -> Result<(), StoreError> {
+    pub async fn ledger_forget(&self, job: JobId) -> Result<bool, StoreError> {
         let mut tx = self.db.write().await?;
-        tx.run("UPDATE ledger SET suspect = 0, kills = 0 WHERE job = $1", &[id(job)]).await?;
-        self.commit(tx).await
+        match super::jobs::read(&mut tx, job).await? {
+            Some(found) if found.state.name().is_final() => {}
+            _ => return Ok(false),
+        }
+        let sql = "UPDATE ledger SET epoch = NULL, worker_rank = NULL, object = NULL, sha256 = NULL, \
+                   report = NULL WHERE job = $1 AND sha256 IS NOT NULL";
+        if tx.run(sql, &[id(job)]).await? > 0 {
+            let edit = |job: &mut Job, _| {
+                (job.chunks_done, job.frames_done, job.sound_done) = (0, 0, false);
+                Ok(Vec::new())
+            };
+            self.change(&mut tx, job, edit).await?;
+        }
+        tx.run("DELETE FROM publications WHERE job = $1", &[id(job)]).await?;
+        self.commit(tx).await?;
+        Ok(true)
     }
 }
 
@@ -199,7 +218,11 @@ fn row(row: &DbRow) -> Result<Row, StoreError> {
     Ok(Row {
         item,
         attempts: row.int(1)? as u32,
-        suspect: row.int(2)? != 0,
+        suspicion: match row.int(2)? {
+            0 => Suspicion::None,
+            1 => Suspicion::Rank,
+            _ => Suspicion::Launch,
+        },
         kills: row.int(3)? as u32,
         epoch: row.int_or_none(4)?.map(|epoch| Epoch(epoch as u32)),
         rank: row.int_or_none(5)?.map(|rank| rank as Rank),

@@ -1,5 +1,7 @@
 //! A job: what was asked, where it stands, what came of it. The API's type and what the screen holds.
 
+pub mod assign;
+pub mod seam;
 pub mod step;
 
 use serde::{Deserialize, Serialize};

@@ -1,0 +1,183 @@
+//! A running launch: mpirun with rank 0's lines in both directions. It never outlives its link: when this
+//! is dropped, rank 0's stdin ends and mpirun is killed. Knows nothing of jobs or the store.
+
+use std::time::Duration;
+
+use dvp_model::error::Reason;
+use dvp_model::wire::worker::{BEAT_MS, FromWorker, ToWorker};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
+use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
+use tokio::sync::mpsc;
+
+use crate::exec::{Invocation, local};
+use crate::tasks::Tasks;
+
+/// Longest line of stderr that is kept, bytes.
+const LOG_LINE: usize = 500;
+
+/// How long streams may stay open after mpirun's end.
+const AFTER_END: Duration = Duration::from_secs(2);
+
+/// What comes from a launch.
+#[derive(Debug)]
+pub enum Heard {
+    /// Rank 0 says something.
+    Line(Box<FromWorker>),
+    /// Rank 0's stdout holds something that is no line of the protocol.
+    Garbled(String),
+    /// A line of stderr, cleaned.
+    Log(String),
+    /// Both streams are at their end, and mpirun ended this way.
+    Ended(Ended),
+}
+
+/// How mpirun ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// With this code.
+    Code(i32),
+    /// Killed by this signal.
+    Signal(i32),
+    /// Nobody knows.
+    Unknown,
+}
+
+/// The engine's end of a launch.
+#[derive(Debug)]
+pub struct Link {
+    to: mpsc::UnboundedSender<ToWorker>,
+    from: mpsc::Receiver<Heard>,
+}
+
+impl Link {
+    /// Starts the launch. Beats go out by themselves, whatever the caller does.
+    ///
+    /// # Errors
+    /// When mpirun can't be started.
+    pub fn open(invocation: &Invocation, tasks: &Tasks) -> Result<Self, Reason> {
+        let process = local::spawn(invocation)?;
+        let (to, commands) = mpsc::unbounded_channel();
+        let (heard, from) = mpsc::channel(1024);
+        tasks.spawn(write(process.stdin, commands));
+        let mut child = process.child;
+        let (stdout, stderr) = (process.stdout, process.stderr);
+        tasks.spawn(async move {
+            let closed = heard.clone();
+            let all = async {
+                let streams = async { tokio::join!(read(stdout, &heard), log(stderr, &heard)) };
+                tokio::pin!(streams);
+                let status = tokio::select! {
+                    _ = &mut streams => child.wait().await,
+                    // A process that outlives mpirun may hold its streams: they get a moment.
+                    status = child.wait() => {
+                        let _ = tokio::time::timeout(AFTER_END, streams).await;
+                        status
+                    }
+                };
+                let ended = match status {
+                    Ok(status) => ended(status),
+                    Err(_) => Ended::Unknown,
+                };
+                let _ = heard.send(Heard::Ended(ended)).await;
+            };
+            // Nobody listens any more: the child is dropped, and so killed.
+            tokio::select! { () = all => {}, () = closed.closed() => {} }
+        });
+        Ok(Self { to, from })
+    }
+
+    /// Says something to rank 0. Lost when the launch is gone, which [`Link::hear`] tells.
+    pub fn say(&self, line: ToWorker) {
+        let _ = self.to.send(line);
+    }
+
+    /// The next thing heard. None after [`Heard::Ended`].
+    pub async fn hear(&mut self) -> Option<Heard> {
+        self.from.recv().await
+    }
+}
+
+fn ended(status: std::process::ExitStatus) -> Ended {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Ended::Code(code),
+        (None, Some(signal)) => Ended::Signal(signal),
+        (None, None) => Ended::Unknown,
+    }
+}
+
+async fn write(mut stdin: ChildStdin, mut commands: mpsc::UnboundedReceiver<ToWorker>) {
+    let mut beats = tokio::time::interval(Duration::from_millis(BEAT_MS));
+    beats.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    loop {
+        let line = tokio::select! {
+            line = commands.recv() => match line {
+                Some(line) => line,
+                None => return,
+            },
+            _ = beats.tick() => ToWorker::Beat,
+        };
+        let Ok(mut bytes) = serde_json::to_vec(&line) else { continue };
+        bytes.push(b'\n');
+        if stdin.write_all(&bytes).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn read(stdout: ChildStdout, heard: &mpsc::Sender<Heard>) {
+    let mut lines = BufReader::new(stdout).lines();
+    loop {
+        let next = match lines.next_line().await {
+            Ok(Some(line)) => match serde_json::from_str(&line) {
+                Ok(line) => Heard::Line(Box::new(line)),
+                Err(error) => Heard::Garbled(format!("{error} in '{}'", clean(line.as_bytes()))),
+            },
+            Ok(None) => return,
+            Err(error) => Heard::Garbled(error.to_string()),
+        };
+        let garbled = matches!(next, Heard::Garbled(_));
+        if heard.send(next).await.is_err() || garbled {
+            return;
+        }
+    }
+}
+
+async fn log(stderr: ChildStderr, heard: &mpsc::Sender<Heard>) {
+    let mut reader = BufReader::new(stderr);
+    while let Some(line) = bounded_line(&mut reader).await {
+        let line = clean(&line);
+        if line.trim_matches('-').trim().is_empty() {
+            continue;
+        }
+        if heard.send(Heard::Log(line)).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// A line of at most [`LOG_LINE`] bytes; what is longer is dropped.
+async fn bounded_line(reader: &mut BufReader<impl AsyncRead + Unpin>) -> Option<Vec<u8>> {
+    let mut line = Vec::new();
+    let mut any = false;
+    loop {
+        let buffer = reader.fill_buf().await.ok()?;
+        if buffer.is_empty() {
+            return any.then_some(line);
+        }
+        any = true;
+        let end = buffer.iter().position(|byte| *byte == b'\n');
+        let part = &buffer[..end.unwrap_or(buffer.len())];
+        line.extend(&part[..part.len().min(LOG_LINE.saturating_sub(line.len()))]);
+        let used = end.map_or(buffer.len(), |end| end + 1);
+        reader.consume(used);
+        if end.is_some() {
+            return Some(line);
+        }
+    }
+}
+
+/// Fit for a terminal line.
+fn clean(line: &[u8]) -> String {
+    dvp_model::path::printable(String::from_utf8_lossy(line).trim_end())
+}

@@ -1,0 +1,112 @@
+//! Removes what nobody needs any more: objects of jobs that are at their end, objects of dead epochs, old
+//! feed entries. Completed and cancelled jobs lose theirs at once; failed ones keep them for a while, so that
+//! a retry computes nothing twice.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use dvp_model::JobId;
+use dvp_model::error::Kind;
+use dvp_model::job::{Job, State};
+use dvp_model::time::Millis;
+use dvp_model::wire::worker::Locator;
+
+use crate::engine::Engine;
+use crate::run::Target;
+use crate::run::dispatch::Active;
+use crate::store::StoreError;
+
+/// Sweeps once.
+///
+/// # Errors
+/// When the store is away.
+pub async fn sweep(engine: &Engine, active: &Active) -> Result<(), StoreError> {
+    let Ok(jobs) = engine.objects.jobs() else { return Ok(()) };
+    let jobs: Vec<JobId> = jobs.into_iter().filter(|job| !active.has(*job)).collect();
+    if jobs.is_empty() {
+        return Ok(());
+    }
+    let now = engine.store.now().await?;
+    for id in jobs {
+        match engine.store.job_get(id).await {
+            Ok(job) => sweep_job(engine, active, &job, now).await?,
+            Err(StoreError::NotFound(_)) => engine.objects.remove(id, &engine.objects.files(id)),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+async fn sweep_job(
+    engine: &Engine,
+    active: &Active,
+    job: &Job,
+    now: Millis,
+) -> Result<(), StoreError> {
+    match wanted(engine, job, now) {
+        Wanted::No => forget(engine, job).await?,
+        Wanted::Yes => {}
+        Wanted::Accepted => {
+            let files = engine.objects.files(job.id);
+            let rows = engine.store.ledger_read(job.id).await?;
+            let kept: BTreeSet<PathBuf> = rows
+                .into_iter()
+                .filter_map(|row| row.accepted)
+                .map(|accepted| {
+                    let Locator::File(path) = accepted.object;
+                    path.0
+                })
+                .collect();
+            let leftovers: Vec<PathBuf> =
+                files.into_iter().filter(|path| !kept.contains(path)).collect();
+            if !active.has(job.id) {
+                engine.objects.remove(job.id, &leftovers);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Sweeps a job that ended just now, if nothing of it is wanted any more. What fails here is done by the next
+/// sweep.
+pub async fn sweep_ended(engine: &Engine, job: &Job) {
+    if matches!(job.state, State::Completed | State::Cancelled)
+        && let Err(error) = forget(engine, job).await
+    {
+        tracing::warn!("job {} was not swept: {error}", job.id);
+    }
+}
+
+/// Removes all objects of a job at its end. Its rows first: a retry that comes between must not trust
+/// objects that go.
+async fn forget(engine: &Engine, job: &Job) -> Result<(), StoreError> {
+    let files = engine.objects.files(job.id);
+    if job.state == State::Completed || engine.store.ledger_forget(job.id).await? {
+        let _ = Target::of(job).clear();
+        engine.objects.remove(job.id, &files);
+    }
+    Ok(())
+}
+
+/// Which objects of a job are still wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    No,
+    Accepted,
+    Yes,
+}
+
+fn wanted(engine: &Engine, job: &Job, now: Millis) -> Wanted {
+    let keep_ms = engine.settings.timings.keep_failed.as_millis() as i64;
+    match &job.state {
+        State::Completed | State::Cancelled => Wanted::No,
+        // Another input needs other chunks.
+        State::Failed { reason } if reason.kind == Kind::Input => Wanted::No,
+        State::Failed { .. } => match job.finished_at {
+            Some(at) if now.since(at) > keep_ms => Wanted::No,
+            _ => Wanted::Accepted,
+        },
+        State::Running { .. } | State::Holding { .. } | State::Cancelling { .. } => Wanted::Yes,
+        State::Queued | State::Waiting { .. } | State::Held { .. } => Wanted::Accepted,
+    }
+}

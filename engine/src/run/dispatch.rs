@@ -1,0 +1,205 @@
+//! The loop that acts: ends what has no live lease, plans, wakes what is due, gives slots to jobs. It takes
+//! no input: it looks at the store after every commit and every few seconds, so that normal running, a
+//! restart and a lost message share one path.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dvp_model::JobId;
+use dvp_model::error::Reason;
+use dvp_model::job::step::{Event, step};
+use dvp_model::job::{Job, State, StateName};
+use dvp_model::schedule::{Free, Start, Waiting, schedule};
+use dvp_model::wire::feed::What;
+
+use super::guard::boottime_ms;
+use super::{Live, plan, supervise};
+use crate::engine::Engine;
+use crate::reconcile::{reap, sweep};
+use crate::store::StoreError;
+
+/// Plans that are made at once.
+const PLANS: usize = 2;
+
+/// Jobs that have a task of this engine, planning or running.
+#[derive(Clone, Debug, Default)]
+pub struct Active(Arc<Mutex<BTreeSet<JobId>>>);
+
+impl Active {
+    /// Whether a task works on `job`.
+    pub fn has(&self, job: JobId) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&job)
+    }
+
+    /// Marks `job` until the mark is dropped, however its task ends.
+    fn mark(&self, job: JobId) -> Mark {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(job);
+        Mark { active: self.clone(), job }
+    }
+}
+
+struct Mark {
+    active: Active,
+    job: JobId,
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        self.active.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.job);
+    }
+}
+
+/// Acts until the engine stops.
+pub async fn serve(engine: Engine) {
+    let active = Active::default();
+    let mut commits = engine.store.commits();
+    let mut poll = tokio::time::interval(engine.settings.timings.poll);
+    loop {
+        tokio::select! {
+            () = engine.tasks.token().cancelled() => return,
+            _ = poll.tick() => {}
+            _ = commits.changed() => {}
+        }
+        commits.mark_unchanged();
+        if let Err(error) = round(&engine, &active).await {
+            tracing::warn!("a round of the dispatcher was cut short: {}", Reason::from(error));
+        }
+    }
+}
+
+async fn round(engine: &Engine, active: &Active) -> Result<(), StoreError> {
+    reap::reap(engine, active).await?;
+    wake(engine).await?;
+    let queued = engine.store.jobs_in(StateName::Queued).await?;
+    begin_plans(engine, active, &queued);
+    start_runs(engine, active, &queued).await?;
+    sweep::sweep(engine, active).await
+}
+
+/// Waiting jobs whose moment has come go back into the queue.
+async fn wake(engine: &Engine) -> Result<(), StoreError> {
+    let now = engine.store.now().await?;
+    for job in engine.store.jobs_in(StateName::Waiting).await? {
+        let State::Waiting { retry_at, .. } = job.state else { continue };
+        if retry_at > now {
+            continue;
+        }
+        let due = |job: &mut Job, now| {
+            job.state = step(&job.state, Event::Due, now)?;
+            Ok(Vec::new())
+        };
+        match engine.store.job_change(job.id, due).await {
+            // Somebody cancelled or held it just now.
+            Err(StoreError::Refused(_)) | Ok(_) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn begin_plans(engine: &Engine, active: &Active, queued: &[Job]) {
+    let unplanned = queued.iter().filter(|job| job.plan.is_none());
+    let busy = unplanned.clone().filter(|job| active.has(job.id)).count();
+    let next = unplanned.filter(|job| !active.has(job.id)).take(PLANS.saturating_sub(busy));
+    for job in next.cloned().collect::<Vec<_>>() {
+        let mark = active.mark(job.id);
+        let engine = engine.clone();
+        engine.tasks.clone().spawn(async move {
+            plan::plan(&engine, job).await;
+            drop(mark);
+            engine.nudge();
+        });
+    }
+}
+
+async fn start_runs(engine: &Engine, active: &Active, queued: &[Job]) -> Result<(), StoreError> {
+    let ready = queued.iter().filter(|job| !active.has(job.id));
+    let waiting: Vec<Waiting> = ready.filter_map(waiting).collect();
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    for start in schedule(&waiting, &[engine.free()]) {
+        let Some(wanted) = waiting.iter().find(|waiting| waiting.job == start.job) else {
+            continue;
+        };
+        begin_run(engine, active, start, wanted.memory_per_rank).await?;
+    }
+    Ok(())
+}
+
+/// What the scheduler weighs of a job; none before its plan.
+fn waiting(job: &Job) -> Option<Waiting> {
+    let plan = job.plan.as_ref()?;
+    let chunks = (plan.chunks.len() as u32).saturating_sub(job.chunks_done);
+    let items = chunks + u32::from(plan.sound && !job.sound_done);
+    let left = plan.frames.saturating_sub(job.frames_done);
+    let cost = u128::from(plan.cost_ms) * u128::from(left) / u128::from(plan.frames.max(1));
+    Some(Waiting {
+        job: job.id,
+        priority: job.priority,
+        cost_ms: cost as u64,
+        // A job whose items are all there still wants a slot, to be assembled.
+        items: items.max(1),
+        ranks: job.ranks_wanted.filter(|_| items > 0),
+        memory_per_rank: plan.memory_per_rank,
+        since: job.created_at,
+    })
+}
+
+async fn begin_run(
+    engine: &Engine,
+    active: &Active,
+    start: Start,
+    memory_per_rank: u64,
+) -> Result<(), StoreError> {
+    let lease_ms = engine.settings.timings.lease.as_millis() as i64;
+    let claimed_at_ms = boottime_ms();
+    let node = engine.settings.node.clone();
+    let ranks = start.ranks;
+    let note = |job: &mut Job, _| {
+        job.ranks = ranks;
+        if !job.nodes.contains(&node) {
+            job.nodes.push(node);
+        }
+        let reused = job.chunks_done + u32::from(job.sound_done);
+        vec![What::Launched { epoch: job.epoch, ranks, nodes: job.nodes.clone(), reused }]
+    };
+    let claim = engine.store.claim(start.job, &engine.owner, &engine.place, lease_ms, note).await;
+    let job = match claim {
+        Ok(job) => job,
+        // Held or cancelled just now, or another engine was faster.
+        Err(StoreError::Refused(_) | StoreError::Stale(_)) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let live = Live {
+        slots: start.slots(),
+        memory: u64::from(start.slots()) * memory_per_rank,
+        frames_before: job.frames_done,
+        ..Live::default()
+    };
+    engine.live_mut().insert(job.id, live);
+    let mark = active.mark(job.id);
+    let engine = engine.clone();
+    engine.tasks.clone().spawn(async move {
+        supervise::run(&engine, job, start, claimed_at_ms).await;
+        engine.live_mut().remove(&mark.job);
+        drop(mark);
+        engine.nudge();
+    });
+    Ok(())
+}
+
+impl Engine {
+    /// What this machine has left for ranks.
+    pub fn free(&self) -> Free {
+        let live = self.live_mut();
+        let used: u32 = live.values().map(|live| live.slots).sum();
+        let memory: u64 = live.values().map(|live| live.memory).sum();
+        Free {
+            node: self.settings.node.clone(),
+            slots: self.settings.slots,
+            slots_free: self.settings.slots.saturating_sub(used),
+            memory_free: self.settings.memory.saturating_sub(memory),
+        }
+    }
+}

@@ -1,0 +1,543 @@
+//! The work stage of a run: one launch, from mpirun's start until nothing of it is left. Hands out items,
+//! accepts what comes back, notices silence and death, and says who is to blame.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dvp_model::error::{Kind, Reason};
+use dvp_model::job::assign::{Assign, Entry, Hand, KILLS_LIMIT};
+use dvp_model::job::{Job, Lane, seam};
+use dvp_model::plan::Plan;
+use dvp_model::wire::feed::What;
+use dvp_model::wire::worker::{
+    Accepted, FromWorker, Locator, PROTOCOL, RankInfo, Report, SILENCE_MS, ToWorker, Versions, exit,
+};
+use dvp_model::{ChunkIndex, Item, Millis, Rank};
+use rustix::process::Signal;
+use tokio::time::Instant;
+
+use super::guard::Order;
+use super::publish::check_space;
+use super::supervise::{Run, work_space};
+use super::{End, Live};
+use crate::exec::tag;
+use crate::launch::folder;
+use crate::launch::link::{Ended, Heard, Link};
+use crate::launch::mpirun::{self, Launch};
+use crate::store::LedgerRow;
+
+/// Time from mpirun's start to the first word of rank 0.
+const GREETING: Duration = Duration::from_secs(60);
+/// Time from the last accepted item to the end of all ranks.
+const FAREWELL: Duration = Duration::from_secs(20);
+/// Pace of the checks that need no message.
+const TICK: Duration = Duration::from_secs(1);
+/// Lines of stderr that a launch may bring into the feed.
+const LOG_LINES: usize = 200;
+
+/// Works until every item of the ledger is accepted, or the launch ends otherwise.
+pub(super) async fn work(run: &Run<'_>, plan: &Arc<Plan>, rows: &[LedgerRow]) -> Result<(), End> {
+    let settings = &run.engine.settings;
+    let left = rows.iter().filter(|row| row.accepted.is_none()).count() as u32;
+    let frames_left = plan.frames().saturating_sub(accepted_frames(rows));
+    check_space(run.engine.objects.root(), work_space(plan, frames_left))?;
+    let ranks = match run.job.ranks_wanted {
+        Some(ranks) => ranks,
+        None => run.start.ranks.min(left),
+    };
+    let folder = folder::make(&settings.data_dir, &run.tag, ranks)?;
+    let invocation = mpirun::invocation(&Launch {
+        mpirun: settings.mpirun.clone(),
+        worker: settings.worker.clone(),
+        run: run.tag.clone(),
+        folder,
+        ranks,
+        oversubscribe: ranks > run.start.slots(),
+        root: rustix::process::geteuid().is_root(),
+    });
+    let since = run.guard.persist(|| run.engine.store.now()).await?;
+    run.with_live(|live| {
+        live.tool = None;
+        live.since = Some(since);
+        live.frames_before = accepted_frames(rows);
+        live.slots = run.start.slots().min(left);
+    });
+    let mut work = Work::new(run, plan.clone(), rows, ranks);
+    let mut result = match Link::open(&invocation, &run.engine.tasks) {
+        Ok(mut link) => work.drive(&mut link).await,
+        Err(reason) => match mpirun::version(&settings.mpirun).await {
+            Err(missing) => Err(missing.into()),
+            Ok(_) => Err(reason.into()),
+        },
+    };
+    // The link is gone; whatever the ranks made of that, nothing of this launch outlives this point.
+    if let Err(reason) = tag::kill_all(&run.tag, Duration::from_secs(10)).await {
+        result = result.and(Err(reason.into()));
+    }
+    folder::remove(&settings.data_dir, &run.tag);
+    run.with_live(|live| {
+        live.lanes.clear();
+        live.in_hand.clear();
+    });
+    work.flush_log().await?;
+    result
+}
+
+fn accepted_frames(rows: &[LedgerRow]) -> u64 {
+    let chunks = rows.iter().filter(|row| row.item != Item::Sound);
+    chunks.filter_map(|row| Some(row.accepted.as_ref()?.report.frames)).sum()
+}
+
+struct Work<'a> {
+    run: &'a Run<'a>,
+    plan: Arc<Plan>,
+    ranks: u32,
+    assign: Assign,
+    rows: BTreeMap<Item, LedgerRow>,
+    greeted: bool,
+    draining: Option<Instant>,
+    started: Instant,
+    last_heard: Instant,
+    last_tick: Instant,
+    moved: BTreeMap<Rank, Instant>,
+    died: Option<(Rank, String)>,
+    log: Vec<What>,
+    log_lines: usize,
+    last_words: String,
+}
+
+impl<'a> Work<'a> {
+    fn new(run: &'a Run<'a>, plan: Arc<Plan>, rows: &[LedgerRow], ranks: u32) -> Self {
+        let entries = rows.iter().map(|row| Entry {
+            item: row.item,
+            attempts: row.attempts,
+            suspicion: row.suspicion,
+            done: row.accepted.is_some(),
+        });
+        let now = Instant::now();
+        Self {
+            run,
+            plan,
+            ranks,
+            assign: Assign::new(entries.collect()),
+            rows: rows.iter().map(|row| (row.item, row.clone())).collect(),
+            greeted: false,
+            draining: None,
+            started: now,
+            last_heard: now,
+            last_tick: now,
+            moved: BTreeMap::new(),
+            died: None,
+            log: Vec::new(),
+            log_lines: 0,
+            last_words: String::new(),
+        }
+    }
+
+    async fn drive(&mut self, link: &mut Link) -> Result<(), End> {
+        link.say(ToWorker::Job { run: self.run.tag.clone(), plan: Box::new((*self.plan).clone()) });
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                order = self.run.guard.order() => {
+                    self.stop(link, order).await;
+                    return Err(End::Ordered(order));
+                }
+                heard = link.hear() => match heard {
+                    Some(Heard::Line(line)) => {
+                        self.last_heard = Instant::now();
+                        self.line(*line, link).await?;
+                    }
+                    Some(Heard::Log(line)) => self.note(line),
+                    Some(Heard::Garbled(what)) => {
+                        return Err(End::Fail(Reason::bug(format!("rank 0 wrote no protocol: {what}"))));
+                    }
+                    Some(Heard::Ended(ended)) => return self.ended(ended).await,
+                    None => return self.ended(Ended::Unknown).await,
+                },
+                _ = tick.tick() => self.tick().await?,
+            }
+            // All is accepted; what does not end by itself is killed by whoever called.
+            if self.draining.is_some_and(|since| since.elapsed() > FAREWELL) {
+                return Ok(());
+            }
+            self.hand_out(link).await?;
+            if self.greeted && self.assign.left() == 0 && self.draining.is_none() {
+                self.draining = Some(Instant::now());
+                link.say(ToWorker::Drain);
+            }
+        }
+    }
+
+    async fn line(&mut self, line: FromWorker, link: &Link) -> Result<(), End> {
+        match line {
+            FromWorker::Hello { versions, ranks } => self.hello(&versions, &ranks).await?,
+            FromWorker::Want { rank } => self.assign.want(rank),
+            FromWorker::Progress { rank, item, frames } => self.progress(rank, item, frames),
+            FromWorker::Done { rank, item, attempt, report } => {
+                self.done(rank, item, attempt, report).await?;
+                link.say(ToWorker::Ok { rank, item });
+            }
+            FromWorker::Failed { item, reason, .. } => {
+                return Err(match reason.kind {
+                    Kind::Machine => End::Retry { reason, blame: false },
+                    Kind::Bug => End::Fail(Reason::bug(format!("{item} failed: {}", reason.text))),
+                    _ => End::Fail(reason),
+                });
+            }
+            FromWorker::Beat | FromWorker::Bye => {}
+        }
+        Ok(())
+    }
+
+    async fn hello(&mut self, versions: &Versions, ranks: &[RankInfo]) -> Result<(), End> {
+        if versions.protocol != PROTOCOL {
+            return Err(Reason::machine(format!(
+                "the worker speaks protocol {}, this engine speaks {PROTOCOL}: install both from one build",
+                versions.protocol
+            ))
+            .into());
+        }
+        let wrong = |info: &&RankInfo| info.fingerprint != self.plan.fingerprint;
+        if let Some(info) = ranks.iter().find(wrong) {
+            return Err(Reason::machine(format!(
+                "rank {} on {} has another worker or other libraries than the plan was made with",
+                info.rank, info.host
+            ))
+            .into());
+        }
+        if ranks.len() as u32 != self.ranks {
+            return Err(Reason::machine(format!(
+                "{} ranks came up where {} were started: mpirun and the worker use different MPIs",
+                ranks.len(),
+                self.ranks
+            ))
+            .into());
+        }
+        self.greeted = true;
+        let seen_at = self.run.guard.persist(|| self.run.engine.store.now()).await?;
+        let lanes: BTreeMap<Rank, Lane> =
+            ranks.iter().map(|info| (info.rank, self.lane(info, seen_at))).collect();
+        self.run.with_live(|live| live.lanes = lanes);
+        Ok(())
+    }
+
+    fn lane(&self, info: &RankInfo, seen_at: Millis) -> Lane {
+        Lane {
+            rank: info.rank,
+            node: self.run.engine.settings.node.clone(),
+            pid: info.pid,
+            item: None,
+            progress: 0,
+            done: 0,
+            seen_at,
+        }
+    }
+
+    fn progress(&mut self, rank: Rank, item: Item, frames: u64) {
+        if !self.assign.has(rank, item) {
+            return;
+        }
+        self.moved.insert(rank, Instant::now());
+        let now = self.shown_now();
+        self.run.with_live(|live| {
+            live.in_hand.insert(item, (rank, frames));
+            if let Some(lane) = live.lanes.get_mut(&rank) {
+                (lane.item, lane.progress, lane.seen_at) = (Some(item), frames, now);
+            }
+        });
+    }
+
+    /// Gives out what ranks want, unless the lease has lapsed: then they wait until it is renewed.
+    async fn hand_out(&mut self, link: &Link) -> Result<(), End> {
+        if !self.greeted || self.draining.is_some() || !self.run.guard.is_valid() {
+            return Ok(());
+        }
+        let hands: Vec<Hand> = std::iter::from_fn(|| self.assign.next_hand()).collect();
+        if hands.is_empty() {
+            return Ok(());
+        }
+        let (engine, run) = (self.run.engine, self.run);
+        let items: Vec<Item> = hands.iter().map(|hand| hand.item).collect();
+        let write = || engine.store.ledger_hand_out(run.id, run.epoch, &engine.owner, &items);
+        run.guard.persist(write).await?;
+        for Hand { rank, item, attempt } in hands {
+            let put = engine.objects.put(&run.tag, item, attempt).map_err(|error| {
+                let folder = engine.objects.root().display();
+                Reason::machine(format!("the object folder {folder} can't be written: {error}"))
+            })?;
+            self.moved.insert(rank, Instant::now());
+            run.with_live(|live| {
+                live.in_hand.insert(item, (rank, 0));
+                if let Some(lane) = live.lanes.get_mut(&rank)
+                    && lane.item.is_none()
+                {
+                    (lane.item, lane.progress) = (Some(item), 0);
+                }
+            });
+            link.say(ToWorker::Do { rank, item, attempt, put });
+        }
+        Ok(())
+    }
+
+    async fn done(
+        &mut self,
+        rank: Rank,
+        item: Item,
+        attempt: u32,
+        report: Report,
+    ) -> Result<(), End> {
+        if !self.assign.has(rank, item) {
+            return self.twice(item, &report).await;
+        }
+        let (engine, run) = (self.run.engine, self.run);
+        let put = engine.objects.put(&run.tag, item, attempt);
+        let object = put.map_err(|error| Reason::machine(format!("the object folder: {error}")))?;
+        self.check_report(item, &report, &object)?;
+        let accepted = Accepted { item, object, sha256: report.sha256.clone(), report };
+        let edit = |job: &mut Job, _| {
+            match item {
+                Item::Sound => job.sound_done = true,
+                Item::Chunk(_) => {
+                    job.chunks_done += 1;
+                    job.frames_done += accepted.report.frames;
+                }
+            }
+            job.barren = 0;
+            Ok(vec![What::Accepted { item, rank, wall_ms: accepted.report.wall_ms }])
+        };
+        let accept =
+            || engine.store.ledger_accept(run.id, run.epoch, &engine.owner, rank, &accepted, edit);
+        run.guard.persist(accept).await?;
+        self.assign.done(rank, item);
+        self.moved.insert(rank, Instant::now());
+        if let Some(row) = self.rows.get_mut(&item) {
+            row.accepted = Some(accepted);
+        }
+        let next = self.assign.in_hand().find(|(other, _)| *other == rank).map(|(_, item)| item);
+        let (left, now) = (self.assign.left(), self.shown_now());
+        run.with_live(|live: &mut Live| {
+            live.in_hand.remove(&item);
+            live.slots = live.slots.min(left.max(1));
+            if let Some(lane) = live.lanes.get_mut(&rank) {
+                (lane.item, lane.progress, lane.seen_at) = (next, 0, now);
+                lane.done += 1;
+            }
+        });
+        Ok(())
+    }
+
+    /// A result for an item that is not in that rank's hand: harmless if it is the same again.
+    async fn twice(&mut self, item: Item, report: &Report) -> Result<(), End> {
+        let known = self.rows.get(&item).and_then(|row| row.accepted.as_ref());
+        match known {
+            Some(accepted) if accepted.sha256 != report.sha256 => {
+                let reason = Reason::bug(format!(
+                    "{item} was computed twice with different results ({} and {}): the first one stays",
+                    accepted.sha256, report.sha256
+                ));
+                let (store, id) = (&self.run.engine.store, self.run.id);
+                let alarm =
+                    || store.feed_append(Some(id), vec![What::Alarm { reason: reason.clone() }]);
+                self.run.guard.persist(alarm).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What a rank says of an item must fit the plan, the file, and its neighbours.
+    fn check_report(&self, item: Item, report: &Report, object: &Locator) -> Result<(), End> {
+        let Locator::File(path) = object;
+        let size = std::fs::metadata(path.as_path()).map(|found| found.len());
+        if size.as_ref().ok() != Some(&report.size) {
+            let reason = Reason::machine(format!(
+                "the object of {item} is not what its rank wrote ({} bytes): is {path} on a disk that works?",
+                report.size
+            ));
+            return Err(End::Retry { reason, blame: true });
+        }
+        let Item::Chunk(index) = item else { return Ok(()) };
+        let planned = self.plan.chunks.get(index.0 as usize).map(|chunk| u64::from(chunk.frames));
+        if planned != Some(report.frames) {
+            return Err(End::Fail(Reason::job(format!(
+                "{item} came back with {} frames where the plan has {}",
+                report.frames,
+                planned.unwrap_or(0)
+            ))));
+        }
+        let witness = |index: u32| {
+            let row = self.rows.get(&Item::Chunk(ChunkIndex(index)))?;
+            Some(&row.accepted.as_ref()?.report.witness)
+        };
+        let before = index
+            .0
+            .checked_sub(1)
+            .and_then(|left| seam::disagreement(ChunkIndex(left), witness(left)?, &report.witness));
+        let after =
+            witness(index.0 + 1).and_then(|next| seam::disagreement(index, &report.witness, next));
+        match before.or(after) {
+            Some(what) => Err(End::Fail(Reason::job(format!(
+                "two chunks do not meet: {what}; the input may be damaged there"
+            )))),
+            None => Ok(()),
+        }
+    }
+
+    async fn tick(&mut self) -> Result<(), End> {
+        let now = Instant::now();
+        // This process was frozen, or the machine was: then silence says nothing.
+        if now - self.last_tick > 4 * TICK {
+            let frozen = now - self.last_tick;
+            self.last_heard += frozen;
+            self.started += frozen;
+            self.moved.values_mut().for_each(|at| *at += frozen);
+        }
+        self.last_tick = now;
+        self.flush_log().await?;
+        let late =
+            |what: &str| Err(End::Retry { reason: Reason::machine(what.to_owned()), blame: true });
+        if !self.greeted {
+            return match now - self.started > GREETING {
+                true => late("the ranks did not come up within a minute"),
+                false => Ok(()),
+            };
+        }
+        if now.saturating_duration_since(self.last_heard) > Duration::from_millis(SILENCE_MS) {
+            return late("the ranks fell silent");
+        }
+        let stall = self.run.engine.settings.timings.stall;
+        let stalled = self.assign.in_hand().find(|(rank, _)| {
+            self.moved.get(rank).is_some_and(|at| now.saturating_duration_since(*at) > stall)
+        });
+        if let Some((rank, item)) = stalled {
+            self.blame(Some(rank), &format!("made no progress on {item} in {} s", stall.as_secs()))
+                .await?;
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, line: String) {
+        if let Some((rank, how)) = mpirun::death(&line) {
+            self.died.get_or_insert((rank, how));
+        } else if let Some(rank) = mpirun::early_end(&line) {
+            self.died.get_or_insert((rank, "ended early".to_owned()));
+        }
+        self.log_lines += 1;
+        if self.log_lines <= LOG_LINES {
+            self.log.push(What::Log { epoch: self.run.epoch, line: line.clone() });
+        }
+        self.last_words = line;
+    }
+
+    async fn flush_log(&mut self) -> Result<(), End> {
+        if self.log.is_empty() {
+            return Ok(());
+        }
+        let log = std::mem::take(&mut self.log);
+        let (store, id) = (&self.run.engine.store, self.run.id);
+        match store.feed_append(Some(id), log).await {
+            Err(error) if !error.is_transient() => Err(End::Fail(error.into())),
+            // A log is not worth waiting for.
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells the ranks to stop, and gives them a moment for it.
+    async fn stop(&mut self, link: &mut Link, order: Order) {
+        let grace = self.run.engine.settings.timings.grace;
+        if order != Order::Lost {
+            link.say(ToWorker::Cancel);
+            let gone = async {
+                while let Some(heard) = link.hear().await {
+                    match heard {
+                        Heard::Ended(_) => return,
+                        Heard::Log(line) => self.note(line),
+                        _ => {}
+                    }
+                }
+            };
+            if tokio::time::timeout(grace, gone).await.is_ok() {
+                return;
+            }
+        }
+        tag::signal_all(&self.run.tag, Signal::TERM);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+
+    /// mpirun ended: what to make of it.
+    async fn ended(&mut self, ended: Ended) -> Result<(), End> {
+        if self.assign.left() == 0 {
+            return Ok(());
+        }
+        if ended == Ended::Code(i32::from(exit::LINK)) {
+            let reason = Reason::machine("the ranks lost their link to the engine");
+            return self.lost(End::Retry { reason, blame: false }).await;
+        }
+        if let Ended::Signal(signal) = ended {
+            let reason = Reason::job(format!("mpirun was killed by signal {signal}"));
+            return self.lost(End::Retry { reason, blame: true }).await;
+        }
+        match self.died.clone() {
+            Some((rank, how)) if self.greeted => self.blame(Some(rank), &how).await,
+            None if self.greeted => self.blame(None, "died").await,
+            _ => {
+                let words = match self.last_words.as_str() {
+                    "" => format!("{ended:?}"),
+                    words => words.to_owned(),
+                };
+                let reason = Reason::machine(format!("the ranks could not be started: {words}"));
+                self.lost(End::Retry { reason, blame: false }).await
+            }
+        }
+    }
+
+    /// A rank died or hangs: marks the suspects, gives up the item that must be the cause too often.
+    async fn blame(&mut self, dead: Option<Rank>, how: &str) -> Result<(), End> {
+        let blame = self.assign.blame(dead);
+        let (engine, run) = (self.run.engine, self.run);
+        let write = || {
+            let (suspects, killer) = (&blame.suspects, blame.killer);
+            engine.store.ledger_blame(run.id, run.epoch, &engine.owner, suspects, killer)
+        };
+        run.guard.persist(write).await?;
+        let who = match dead {
+            Some(rank) => format!("rank {rank}"),
+            None => "a rank".to_owned(),
+        };
+        let killer = blame.killer.and_then(|item| self.rows.get(&item));
+        if let Some(row) = killer
+            && row.kills + 1 >= KILLS_LIMIT
+        {
+            let reason = Reason::job(format!(
+                "{} kills its rank: {KILLS_LIMIT} times with nothing else in hand, the last time {who} {how}; \
+                 the input may be damaged there, 'dvp-worker chunk' repeats it alone",
+                row.item
+            ));
+            return self.lost(End::Fail(reason)).await;
+        }
+        let reason = Reason::job(format!("{who} {how}"));
+        self.lost(End::Retry { reason, blame: true }).await
+    }
+
+    /// Writes down what was in flight, and ends with `end`.
+    async fn lost(&mut self, end: End) -> Result<(), End> {
+        let reason = match &end {
+            End::Retry { reason, .. } | End::Fail(reason) | End::Replan(reason) => reason.clone(),
+            End::Ordered(_) => return Err(end),
+        };
+        let items: Vec<Item> = self.assign.in_hand().map(|(_, item)| item).collect();
+        let entry = What::Lost { epoch: self.run.epoch, reason, items };
+        let (store, id) = (&self.run.engine.store, self.run.id);
+        self.run.guard.persist(|| store.feed_append(Some(id), vec![entry.clone()])).await?;
+        Err(end)
+    }
+
+    /// About now, by the store's clock, without asking it.
+    fn shown_now(&self) -> Millis {
+        let since = self.run.engine.live_mut().get(&self.run.id).and_then(|live| live.since);
+        since.unwrap_or_default().plus(self.started.elapsed().as_millis() as i64)
+    }
+}
