@@ -188,6 +188,7 @@ impl<'a> Work<'a> {
                     _ => End::Fail(reason),
                 });
             }
+            FromWorker::Refused { reason } => return self.lost(reason.into()).await,
             FromWorker::Beat | FromWorker::Bye => {}
         }
         Ok(())
