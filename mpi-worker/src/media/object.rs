@@ -13,11 +13,11 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
+use dvp_model::Item;
 use dvp_model::error::Reason;
 use dvp_model::media::Color;
 use dvp_model::path::FilePath;
 use dvp_model::time::Ratio;
-use dvp_model::Item;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -142,8 +142,9 @@ impl Writer {
     /// `Machine` when it can't be written.
     pub fn create(dest: &Path, header: &Header) -> Result<Writer, Reason> {
         let file = File::create(dest).map_err(|error| unwritable(dest, &error))?;
-        let json = serde_json::to_vec(header)
-            .map_err(|error| Reason::bug(format!("an object's header can't be written: {error}")))?;
+        let json = serde_json::to_vec(header).map_err(|error| {
+            Reason::bug(format!("an object's header can't be written: {error}"))
+        })?;
         if json.len() > LONGEST_HEADER {
             return Err(Reason::bug(format!("an object's header of {} bytes", json.len())));
         }
@@ -277,7 +278,8 @@ impl Reader {
     /// What is wrong with it.
     pub fn open(path: &Path) -> Result<Reader, Fault> {
         let named = FilePath::from(path);
-        let opened = File::open(path).and_then(|file| file.metadata().map(|found| (file, found.len())));
+        let opened =
+            File::open(path).and_then(|file| file.metadata().map(|found| (file, found.len())));
         let (file, left) = opened.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Fault::Missing(named.clone()),
             _ => Fault::Unreadable { path: named.clone(), error },
@@ -351,7 +353,9 @@ impl Reader {
     fn end(&mut self) -> Result<(), Fault> {
         let packets = u64::from_le_bytes(self.array()?);
         if packets != self.packets {
-            return Err(self.damaged(format!("{} packets, where {packets} were written", self.packets)));
+            return Err(
+                self.damaged(format!("{} packets, where {packets} were written", self.packets))
+            );
         }
         let expected = self.hash.clone().finalize();
         if self.array::<32>()?[..] != expected[..] {
@@ -459,7 +463,9 @@ mod hex {
             [high, low] => Some(digit(high)? << 4 | digit(low)?),
             _ => None,
         });
-        pairs.collect::<Option<_>>().ok_or_else(|| D::Error::custom("bytes are pairs of hex digits"))
+        pairs
+            .collect::<Option<_>>()
+            .ok_or_else(|| D::Error::custom("bytes are pairs of hex digits"))
     }
 }
 
