@@ -1,0 +1,3 @@
+//! The demo: a guided tour of one job, killed and compared.
+
+pub mod tour;

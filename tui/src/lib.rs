@@ -1,0 +1,15 @@
+//! The DVP console: screen and command line, both clients of the engine's API. Knows nothing of SQL,
+//! message brokers, S3, SSH, MPI or libav.
+
+pub mod action;
+pub mod command;
+pub mod demo;
+pub mod event;
+pub mod glyph;
+pub mod keymap;
+pub mod query;
+pub mod screen;
+pub mod state;
+pub mod theme;
+pub mod update;
+pub mod widget;
