@@ -31,11 +31,11 @@ pub(super) fn settle(state: &mut State) {
     state.spot.settle(&spots);
     let ids = state.jobs.ids(state.data());
     state.jobs.cursor.settle(&ids);
-    state.jobs.marks = {
-        let known = state.data().all_jobs();
-        let marks = std::mem::take(&mut state.jobs.marks);
-        marks.into_iter().filter(|id| known.iter().any(|job| job.id == *id)).collect()
-    };
+    if !state.jobs.marks.is_empty() {
+        let mut marks = std::mem::take(&mut state.jobs.marks);
+        marks.retain(|id| state.data().all_jobs().iter().any(|job| job.id == *id));
+        state.jobs.marks = marks;
+    }
     match state.place {
         Place::Nodes => {
             let ids = nodes(state);
