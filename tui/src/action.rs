@@ -32,9 +32,7 @@ impl Ask {
             Ask::Retry(_) => None,
             Ask::Hold(id) => Some(Ask::Release(*id)),
             Ask::Release(id) => Some(Ask::Hold(*id)),
-            Ask::Priority { id, from, to } => {
-                Some(Ask::Priority { id: *id, from: *to, to: *from })
-            }
+            Ask::Priority { id, from, to } => Some(Ask::Priority { id: *id, from: *to, to: *from }),
         }
     }
 

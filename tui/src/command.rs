@@ -66,8 +66,7 @@ pub enum Group {
 
 impl Group {
     /// All, in the help's order.
-    pub const ALL: [Group; 5] =
-        [Group::Move, Group::Go, Group::Jobs, Group::View, Group::Console];
+    pub const ALL: [Group; 5] = [Group::Move, Group::Go, Group::Jobs, Group::View, Group::Console];
 
     /// Its heading.
     pub fn title(self) -> &'static str {

@@ -69,7 +69,7 @@ pub enum Reply {
     /// Poll of the nodes.
     Nodes(Vec<Node>),
     /// Poll of one job's chunks and lanes.
-    Detail(JobDetail),
+    Detail(Box<JobDetail>),
     /// That poll found no such job.
     NoDetail(JobId, Errors),
     /// New entries of the feed, oldest first.

@@ -84,7 +84,9 @@ impl Performer {
             Action::Watch(id) => {
                 self.watched.send_replace(id);
             }
-            Action::List(folder) => self.spawn_reply(async move { Reply::Listed(list(folder).await) }),
+            Action::List(folder) => {
+                self.spawn_reply(async move { Reply::Listed(list(folder).await) })
+            }
             Action::Ask(ask) => self.call(|client| async move {
                 let result = command(&client, &ask).await.map(Box::new);
                 Reply::Asked(ask, result)
@@ -188,7 +190,8 @@ async fn find(
             }
             Err(reason) => {
                 let contact = Contact::Lost { since: now(), why: reason.text };
-                if told.send(Told::Event(Event::Reply(Box::new(Reply::Contact(contact))))).is_err() {
+                if told.send(Told::Event(Event::Reply(Box::new(Reply::Contact(contact))))).is_err()
+                {
                     return;
                 }
             }
@@ -246,8 +249,12 @@ impl Polls {
     async fn jobs(mut self) {
         while let Some(engine) = self.client().await {
             let pause = match engine.client.call(&Jobs { limit: Some(JOBS_POLLED) }).await {
-                Ok(jobs) if self.say(Reply::Jobs(jobs)) => JOBS_EVERY,
-                Ok(_) => return,
+                Ok(jobs) => {
+                    if !self.say(Reply::Jobs(jobs)) {
+                        return;
+                    }
+                    JOBS_EVERY
+                }
                 // The status' poll says that the engine is lost.
                 Err(_) => AFTER_FAULT,
             };
@@ -258,8 +265,12 @@ impl Polls {
     async fn nodes(mut self) {
         while let Some(engine) = self.client().await {
             let pause = match engine.client.call(&Nodes {}).await {
-                Ok(nodes) if self.say(Reply::Nodes(nodes)) => NODES_EVERY,
-                Ok(_) => return,
+                Ok(nodes) => {
+                    if !self.say(Reply::Nodes(nodes)) {
+                        return;
+                    }
+                    NODES_EVERY
+                }
                 Err(_) => AFTER_FAULT,
             };
             tokio::time::sleep(pause).await;
@@ -300,7 +311,7 @@ impl Polls {
                 continue;
             };
             let (reply, pause) = match engine.client.call(&JobGet { id }).await {
-                Ok(detail) => (Reply::Detail(detail), DETAIL_EVERY),
+                Ok(detail) => (Reply::Detail(Box::new(detail)), DETAIL_EVERY),
                 Err(errors) => (Reply::NoDetail(id, errors), AFTER_FAULT),
             };
             if !self.say(reply) {

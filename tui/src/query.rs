@@ -85,8 +85,11 @@ mod tests {
     use super::*;
 
     fn check(query: &str, expect: bool) {
-        let fields =
-            [("name", "Holiday 2024.mp4".to_owned()), ("state", "failed".into()), ("node", "a1".into())];
+        let fields = [
+            ("name", "Holiday 2024.mp4".to_owned()),
+            ("state", "failed".into()),
+            ("node", "a1".into()),
+        ];
         assert_eq!(Query::parse(query).matches(&fields), expect, "{query}");
     }
 

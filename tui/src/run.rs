@@ -57,7 +57,8 @@ pub(crate) fn run(config: Config, mut state: State) -> ExitCode {
     if let Ok(program) = std::env::current_exe() {
         state.command_name = program.to_string_lossy().into_owned();
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -175,7 +176,9 @@ impl Loop {
     /// Everything that came meanwhile, so that one frame shows it all.
     async fn take_what_waits(&mut self) -> io::Result<()> {
         for _ in 0..AT_ONCE {
-            if !self.gone && let Some(input) = self.waiting_input().await {
+            if !self.gone
+                && let Some(input) = self.waiting_input().await
+            {
                 self.take_input(input)?;
             } else if let Ok(told) = self.told.try_recv() {
                 self.take_told(told)?;

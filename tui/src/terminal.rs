@@ -167,7 +167,7 @@ pub fn look() -> Look {
     Look {
         palette: Palette::for_terminal(&env("NO_COLOR"), &env("COLORTERM"), &env("TERM")),
         glyphs: Glyphs::for_locale(&locale),
-        utc_offset_s: jiff::Zoned::now().offset().seconds(),
+        utc_offset_s: jiff::ZonedDateTime::now().offset().seconds(),
     }
 }
 

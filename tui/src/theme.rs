@@ -134,9 +134,7 @@ fn mono(tone: Tone) -> Style {
     match tone {
         Tone::Text | Tone::Good | Tone::Busy | Tone::Focus => plain,
         Tone::Dim | Tone::Stale | Tone::Border => plain.add_modifier(Modifier::DIM),
-        Tone::Strong | Tone::Title | Tone::Key | Tone::Accent => {
-            plain.add_modifier(Modifier::BOLD)
-        }
+        Tone::Strong | Tone::Title | Tone::Key | Tone::Accent => plain.add_modifier(Modifier::BOLD),
         Tone::Warn | Tone::Bad | Tone::SelectFaint => plain.add_modifier(Modifier::BOLD),
         Tone::Select | Tone::Banner => plain.add_modifier(Modifier::REVERSED),
     }

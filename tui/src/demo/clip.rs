@@ -46,9 +46,10 @@ pub(super) fn output(config: &Config, film: &Path, ending: &str) -> Result<PathB
     let folder = folder(config, "outputs")?;
     if let Ok(entries) = std::fs::read_dir(&folder) {
         for entry in entries.flatten() {
-            let old = entry.metadata().and_then(|about| about.modified()).is_ok_and(|at| {
-                SystemTime::now().duration_since(at).is_ok_and(|age| age > KEPT)
-            });
+            let old = entry
+                .metadata()
+                .and_then(|about| about.modified())
+                .is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age > KEPT));
             if old {
                 let _ = std::fs::remove_file(entry.path());
             }

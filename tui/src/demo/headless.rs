@@ -23,7 +23,8 @@ const CHUNKS: &str = "24";
 
 /// Runs the job.
 pub(super) fn run(config: Config, film: &Path) -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let result = match runtime {
         Ok(runtime) => runtime.block_on(async {
             let attached = host::attach_or_host(&config).await?;
@@ -69,9 +70,9 @@ async fn job(config: &Config, film: &Path, attached: &Attached) -> Result<FilePa
         }
         match &job.state {
             State::Completed => {
-                let output = job.output.ok_or_else(|| {
-                    Reason::bug("the job is completed and has no output")
-                })?;
+                let output = job
+                    .output
+                    .ok_or_else(|| Reason::bug("the job is completed and has no output"))?;
                 println!("verified: {} frames, sha256 {}", output.frames, output.sha256);
                 return Ok(output.path);
             }

@@ -164,7 +164,10 @@ fn verdict(state: &State, first: JobId, disturbed: &str, undisturbed: &str) -> H
     let short = |hash: &str| hash.chars().take(12).collect::<String>();
     if disturbed == undisturbed {
         Hint {
-            text: format!("{story}. Both outputs are sha256 {}: equal. q leaves.", short(disturbed)),
+            text: format!(
+                "{story}. Both outputs are sha256 {}: equal. q leaves.",
+                short(disturbed)
+            ),
             bad: false,
         }
     } else {

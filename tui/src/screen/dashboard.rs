@@ -51,10 +51,7 @@ pub(super) fn draw(state: &State, pen: &mut Pen<'_>, area: Rect) {
 
 fn split(area: Rect, height: u16) -> (Rect, Rect) {
     let height = height.min(area.height);
-    (
-        Rect { height, ..area },
-        Rect { y: area.y + height, height: area.height - height, ..area },
-    )
+    (Rect { height, ..area }, Rect { y: area.y + height, height: area.height - height, ..area })
 }
 
 fn draw_needs(state: &State, pen: &mut Pen<'_>, area: Rect, needs: &[Need]) {
@@ -80,7 +77,8 @@ fn draw_needs(state: &State, pen: &mut Pen<'_>, area: Rect, needs: &[Need]) {
     }
     let remark = vec![bit(words::count(needs.len(), "cause"), Tone::Bad)];
     let inner = pen.boxed(area, &[bit("Needs you", Tone::Bad)], &remark, Tone::Bad);
-    let selected = needs.iter().position(|need| state.spot.id == Some(Spot::Need(need.key.clone())));
+    let selected =
+        needs.iter().position(|need| state.spot.id == Some(Spot::Need(need.key.clone())));
     // Two rows each where all have room for them.
     let each = if usize::from(inner.height) >= needs.len() * 2 { 2 } else { 1 };
     let height = usize::from(inner.height / each);
@@ -121,9 +119,15 @@ fn draw_need(state: &State, pen: &mut Pen<'_>, area: Rect, need: &Need, selected
         } else {
             let second = room.saturating_sub(cells + 2);
             let first = lines.first().cloned().unwrap_or_default();
-            pen.line(Rect { x: text_x, width: room, ..row_of(area, 0) }, &[bit(first.clone(), Tone::Text)]);
+            pen.line(
+                Rect { x: text_x, width: room, ..row_of(area, 0) },
+                &[bit(first.clone(), Tone::Text)],
+            );
             let rest = what.strip_prefix(first.as_str()).unwrap_or(&what).trim_start().to_owned();
-            pen.line(Rect { x: text_x, width: second, ..row_of(area, 1) }, &[bit(rest, Tone::Text)]);
+            pen.line(
+                Rect { x: text_x, width: second, ..row_of(area, 1) },
+                &[bit(rest, Tone::Text)],
+            );
             pen.right(Rect { x: text_x, width: room, ..row_of(area, 1) }, &since);
         }
     } else {

@@ -5,15 +5,12 @@ use ratatui::layout::{Position, Rect};
 
 use crate::state::State;
 use crate::theme::Tone;
-use crate::widget::pen::{Line, Pen, bit, below, row_of};
+use crate::widget::pen::{Line, Pen, below, bit, row_of};
 use crate::widget::table::{Column, Row, Table, table};
 use crate::widget::words;
 
-const COLUMNS: &[Column] = &[
-    Column::text("TIME", 8, 0),
-    Column::text("JOB", 20, 1),
-    Column::rest("WHAT", 20),
-];
+const COLUMNS: &[Column] =
+    &[Column::text("TIME", 8, 0), Column::text("JOB", 20, 1), Column::rest("WHAT", 20)];
 const COLUMNS_OF_JOB: &[Column] = &[Column::text("TIME", 8, 1), Column::rest("WHAT", 10)];
 
 /// Draws the place; tells where the filter's cursor is.
@@ -33,7 +30,11 @@ pub(super) fn draw(state: &State, pen: &mut Pen<'_>, area: Rect) -> Option<Posit
         body = below(inner, 1);
     }
     if entries.is_empty() {
-        let text = if filter.text.is_empty() { "Nothing happened yet." } else { "No entry matches the filter." };
+        let text = if filter.text.is_empty() {
+            "Nothing happened yet."
+        } else {
+            "No entry matches the filter."
+        };
         pen.line(body, &[bit(text, Tone::Dim)]);
         return cursor;
     }
@@ -42,7 +43,13 @@ pub(super) fn draw(state: &State, pen: &mut Pen<'_>, area: Rect) -> Option<Posit
     let list = Rect { height: body.height - full, ..body };
     let ids: Vec<u64> = entries.iter().map(|entry| entry.seq).collect();
     let selected = state.events.cursor.position(&ids);
-    let wanted = Table { columns: COLUMNS, len: ids.len(), selected, focus: !state.filtering, headings: false };
+    let wanted = Table {
+        columns: COLUMNS,
+        len: ids.len(),
+        selected,
+        focus: !state.filtering,
+        headings: false,
+    };
     let offset = pen.utc_offset_s();
     table(pen, list, &wanted, |at| {
         let entry = entries[at];
@@ -90,7 +97,9 @@ pub(super) fn of_job(
 fn tone(what: &What) -> Tone {
     match what {
         What::Failed { .. } | What::Alarm { .. } => Tone::Bad,
-        What::Lost { .. } | What::WillRetry { .. } | What::Held { .. } | What::CancelAsked => Tone::Warn,
+        What::Lost { .. } | What::WillRetry { .. } | What::Held { .. } | What::CancelAsked => {
+            Tone::Warn
+        }
         What::Completed { .. } => Tone::Good,
         What::Accepted { .. } | What::Log { .. } => Tone::Dim,
         What::Launched { .. } | What::Planned { .. } | What::Submitted => Tone::Text,

@@ -43,10 +43,8 @@ fn grouped(wanted: impl Fn(&Row) -> bool) -> Vec<Line> {
 
 fn entry(keys: &str, about: &'static str, name: &'static str) -> Line {
     let gap = 16_usize.saturating_sub(fit::width(keys)).max(1);
-    let mut line = vec![
-        bit(format!("  {keys}{}", " ".repeat(gap)), Tone::Key),
-        bit(about, Tone::Text),
-    ];
+    let mut line =
+        vec![bit(format!("  {keys}{}", " ".repeat(gap)), Tone::Key), bit(about, Tone::Text)];
     if !name.is_empty() {
         line.push(bit(format!("  :{name}"), Tone::Dim));
     }
@@ -82,7 +80,12 @@ pub fn lines_here(state: &State) -> usize {
 /// Draws the place.
 pub(super) fn draw(state: &State, pen: &mut Pen<'_>, area: Rect) {
     let lines = all(state);
-    let inner = pen.boxed(area, &[bit("Keys", Tone::Title)], &more(&lines, area, state.help_top), Tone::Focus);
+    let inner = pen.boxed(
+        area,
+        &[bit("Keys", Tone::Title)],
+        &more(&lines, area, state.help_top),
+        Tone::Focus,
+    );
     put(pen, inner, &lines, state.help_top);
 }
 
@@ -93,18 +96,26 @@ pub(super) fn overlay(state: &State, pen: &mut Pen<'_>, area: Rect, top: usize) 
     let place = middle(area, 76.min(area.width.saturating_sub(2)), height);
     pen.clear(place);
     let title = format!("Keys here: {}", state.place.title());
-    let inner = pen.boxed(place, &[bit(title, Tone::Title)], &more(&lines, place, top), Tone::Focus);
+    let inner =
+        pen.boxed(place, &[bit(title, Tone::Title)], &more(&lines, place, top), Tone::Focus);
     let list = Rect { height: inner.height.saturating_sub(1), ..inner };
     put(pen, list, &lines, top);
     let foot = row_of(inner, inner.height.saturating_sub(1));
-    hints(pen, foot, &[hint("esc", "close"), hint("j k", "scroll"), hint("7", "all keys, after esc")]);
+    hints(
+        pen,
+        foot,
+        &[hint("esc", "close"), hint("j k", "scroll"), hint("7", "all keys, after esc")],
+    );
 }
 
 /// Says when there are more lines than are seen.
 fn more(lines: &[Line], area: Rect, top: usize) -> Line {
     let height = usize::from(area.height.saturating_sub(2));
     if lines.len() > height {
-        vec![bit(format!("{} to {} of {}", top + 1, (top + height).min(lines.len()), lines.len()), Tone::Dim)]
+        vec![bit(
+            format!("{} to {} of {}", top + 1, (top + height).min(lines.len()), lines.len()),
+            Tone::Dim,
+        )]
     } else {
         vec![]
     }

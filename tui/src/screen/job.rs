@@ -92,7 +92,8 @@ fn head(
         None => 0,
     };
     let rows = 4 + reason_rows;
-    let title = [bit(words::name(job), Tone::Title), bit(format!("  {}", job.id.short()), Tone::Dim)];
+    let title =
+        [bit(words::name(job), Tone::Title), bit(format!("  {}", job.id.short()), Tone::Dim)];
     let mut remark = vec![bit(words::state(job), jobs::state_tone(job))];
     if let JobState::Running { epoch, .. } = job.state {
         remark.push(bit(format!(", launch {epoch}"), Tone::Dim));
@@ -100,7 +101,8 @@ fn head(
     if job.priority != 0 {
         remark.push(bit(format!(", priority {}", job.priority), Tone::Dim));
     }
-    let inner = pen.boxed(Rect { height: rows.min(area.height), ..area }, &title, &remark, Tone::Border);
+    let inner =
+        pen.boxed(Rect { height: rows.min(area.height), ..area }, &title, &remark, Tone::Border);
     if let Some(reason) = reason {
         let tone = if job.state.name() == StateName::Failed { Tone::Bad } else { Tone::Warn };
         pen.wrapped(Rect { height: reason_rows.min(inner.height), ..inner }, &reason.text, tone);
@@ -116,7 +118,12 @@ fn head(
     let first = row_of(inner, 0);
     let figure = match total {
         0 => "no plan yet".to_owned(),
-        _ => format!("{:>3.0}%  {} of {} frames", (share * 100.0).floor(), words::number(done), words::number(total)),
+        _ => format!(
+            "{:>3.0}%  {} of {} frames",
+            (share * 100.0).floor(),
+            words::number(done),
+            words::number(total)
+        ),
     };
     let cells = fit::width(&figure) as u16;
     if first.width > cells + 12 {
@@ -126,9 +133,8 @@ fn head(
     pen.right(first, &vec![bit(figure, Tone::Text)]);
     // Second row: figures.
     let mut pieces: Vec<Line> = Vec::new();
-    let figure = |label: &'static str, value: String| {
-        vec![bit(label, Tone::Dim), bit(value, Tone::Strong)]
-    };
+    let figure =
+        |label: &'static str, value: String| vec![bit(label, Tone::Dim), bit(value, Tone::Strong)];
     if job.chunks_total() > 0 {
         pieces.push(figure("chunks ", format!("{}/{}", job.chunks_done, job.chunks_total())));
     }
@@ -153,7 +159,10 @@ fn head(
         pieces.push(figure("failed launches ", job.attempts.to_string()));
     }
     if let Some(output) = &job.output {
-        pieces.push(figure("sha256 ", format!("{}{}", output.sha256.chars().take(16).collect::<String>(), glyphs.ellipsis())));
+        pieces.push(figure(
+            "sha256 ",
+            format!("{}{}", output.sha256.chars().take(16).collect::<String>(), glyphs.ellipsis()),
+        ));
         pieces.push(figure("", words::bytes(output.bytes)));
     }
     pen.pieces(row_of(inner, 1), &pieces, 3);
@@ -307,7 +316,11 @@ fn about(state: &State, job: &Job) -> Vec<plan::Labelled> {
         lines.push(("SHA-256", vec![bit(output.sha256.clone(), Tone::Good)]));
         lines.push((
             "Size",
-            path(format!("{}, {} frames", words::bytes(output.bytes), words::number(output.frames))),
+            path(format!(
+                "{}, {} frames",
+                words::bytes(output.bytes),
+                words::number(output.frames)
+            )),
         ));
     }
     let mut asked: Vec<String> = job.asked.tasks.clone();
@@ -336,7 +349,10 @@ pub(super) fn labelled(pen: &mut Pen<'_>, area: Rect, lines: &[plan::Labelled], 
         if y >= area.height {
             break;
         }
-        pen.line(Rect { width: area.width.min(LABEL - 1), ..row_of(area, y) }, &[bit(*label, Tone::Dim)]);
+        pen.line(
+            Rect { width: area.width.min(LABEL - 1), ..row_of(area, y) },
+            &[bit(*label, Tone::Dim)],
+        );
         let place = Rect { x: area.x + LABEL.min(area.width), width, ..below(area, y) };
         // One tone a line: what is long goes on below.
         let text: String = line.iter().map(|bit| bit.text.as_ref()).collect();

@@ -10,7 +10,7 @@ use crate::state::State;
 use crate::state::data::JOBS_POLLED;
 use crate::state::jobs::progress;
 use crate::theme::Tone;
-use crate::widget::pen::{Line, Pen, bit, below, row_of};
+use crate::widget::pen::{Line, Pen, below, bit, row_of};
 use crate::widget::table::{Cell, Column, Row, Table, table};
 use crate::widget::words;
 

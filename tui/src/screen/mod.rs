@@ -72,10 +72,8 @@ pub fn view(state: &State, frame: &mut Frame<'_>) {
 }
 
 fn too_small(pen: &mut Pen<'_>, area: Rect) {
-    let text = format!(
-        "{}x{} is too small: DVP needs {}x{}",
-        area.width, area.height, LEAST.0, LEAST.1
-    );
+    let text =
+        format!("{}x{} is too small: DVP needs {}x{}", area.width, area.height, LEAST.0, LEAST.1);
     let lines = u16::try_from(text.len()).unwrap_or(40).div_ceil(area.width.max(1)) + 1;
     pen.wrapped(middle(area, area.width, lines), &text, Tone::Warn);
 }

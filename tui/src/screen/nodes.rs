@@ -28,7 +28,8 @@ const COLUMNS: &[Column] = &[
 pub(super) fn draw(state: &State, pen: &mut Pen<'_>, area: Rect) {
     let known = state.data().nodes.as_ref();
     let selected = state.nodes.id.as_ref();
-    let chosen = known.and_then(|nodes| nodes.value.iter().find(|node| Some(&node.name) == selected));
+    let chosen =
+        known.and_then(|nodes| nodes.value.iter().find(|node| Some(&node.name) == selected));
     let detail = if area.height >= 16 { 9 } else { 0 };
     let list = Rect { height: area.height - detail, ..area };
     boxed(state, pen, list, Some(()));
@@ -69,8 +70,9 @@ pub(super) fn boxed(state: &State, pen: &mut Pen<'_>, area: Rect, focus: Option<
         focus: focus.is_some(),
         headings: true,
     };
-    table(pen, inner, &wanted, |at| {
-        Row { cells: cells(state, &nodes.value[at], glyphs), marked: false }
+    table(pen, inner, &wanted, |at| Row {
+        cells: cells(state, &nodes.value[at], glyphs),
+        marked: false,
     });
 }
 
@@ -125,7 +127,10 @@ fn link(link: &Link, glyphs: Glyphs) -> Line {
     match link {
         Link::Local => vec![bit("local", Tone::Dim)],
         Link::Up { rtt_ms, .. } => {
-            vec![bit(format!("{} ", glyphs.good()), Tone::Good), bit(format!("{rtt_ms} ms"), Tone::Text)]
+            vec![
+                bit(format!("{} ", glyphs.good()), Tone::Good),
+                bit(format!("{rtt_ms} ms"), Tone::Text),
+            ]
         }
         Link::Down { .. } => {
             vec![bit(format!("{} ", glyphs.bad()), Tone::Bad), bit("down", Tone::Bad)]
@@ -136,8 +141,7 @@ fn link(link: &Link, glyphs: Glyphs) -> Line {
 /// The selected node, in full.
 fn draw_one(state: &State, pen: &mut Pen<'_>, area: Rect, node: &Node) {
     let now = state.shown_now();
-    let inner =
-        pen.boxed(area, &[bit(node.name.to_string(), Tone::Title)], &vec![], Tone::Border);
+    let inner = pen.boxed(area, &[bit(node.name.to_string(), Tone::Title)], &vec![], Tone::Border);
     let mut rows: Vec<(&'static str, Line)> = Vec::new();
     let duty = match &node.duty {
         Duty::Active => vec![bit("given work", Tone::Good)],
@@ -151,7 +155,10 @@ fn draw_one(state: &State, pen: &mut Pen<'_>, area: Rect, node: &Node) {
             vec![bit(format!("up, {rtt_ms} ms, tried {} ago", age(now.since(*at))), Tone::Good)]
         }
         Link::Down { at, reason } => {
-            vec![bit(format!("down, tried {} ago: {}", age(now.since(*at)), reason.text), Tone::Bad)]
+            vec![bit(
+                format!("down, tried {} ago: {}", age(now.since(*at)), reason.text),
+                Tone::Bad,
+            )]
         }
     };
     rows.push(("SSH", ssh));
@@ -171,7 +178,10 @@ fn draw_one(state: &State, pen: &mut Pen<'_>, area: Rect, node: &Node) {
         ));
         rows.push((
             "Memory",
-            vec![bit(format!("{} of {} in use", bytes(used), bytes(health.memory_total)), Tone::Text)],
+            vec![bit(
+                format!("{} of {} in use", bytes(used), bytes(health.memory_total)),
+                Tone::Text,
+            )],
         ));
         rows.push((
             "Disk",

@@ -19,8 +19,10 @@ pub(super) fn draw(picker: &Picker, pen: &mut Pen<'_>, area: Rect) -> Option<Pos
     pen.clear(place);
     let shown = picker.shown();
     let folder = words::clean(&picker.folder.to_string_lossy()).into_owned();
-    let folder = fit::start(&folder, usize::from(width.saturating_sub(24)), pen.glyphs().ellipsis());
-    let remark = vec![bit(words::count(shown.len(), "entry").replace("entrys", "entries"), Tone::Dim)];
+    let folder =
+        fit::start(&folder, usize::from(width.saturating_sub(24)), pen.glyphs().ellipsis());
+    let remark =
+        vec![bit(words::count(shown.len(), "entry").replace("entrys", "entries"), Tone::Dim)];
     let inner = pen.boxed(place, &[bit(folder, Tone::Title)], &remark, Tone::Focus);
     let line = row_of(inner, 0);
     pen.line(line, &[bit("/ ", Tone::Accent)]);
@@ -55,7 +57,10 @@ pub(super) fn draw(picker: &Picker, pen: &mut Pen<'_>, area: Rect) -> Option<Pos
                     _ => (name.into_owned(), Tone::Dim),
                 };
                 let size = if found.folder { String::new() } else { words::bytes(found.size) };
-                Row { cells: vec![bit(name, tone).into(), bit(size, Tone::Dim).into()], marked: false }
+                Row {
+                    cells: vec![bit(name, tone).into(), bit(size, Tone::Dim).into()],
+                    marked: false,
+                }
             });
         }
     }

@@ -57,10 +57,7 @@ pub(super) fn lines(plan: &Summary) -> Vec<Labelled> {
 
 fn list(label: &'static str, texts: &[String], tone: Tone) -> Vec<Labelled> {
     let mut label = Some(label);
-    texts
-        .iter()
-        .map(|text| (label.take().unwrap_or(""), vec![bit(text.clone(), tone)]))
-        .collect()
+    texts.iter().map(|text| (label.take().unwrap_or(""), vec![bit(text.clone(), tone)])).collect()
 }
 
 fn chunks(frames: &[u32]) -> String {

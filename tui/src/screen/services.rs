@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use crate::state::State;
 use crate::theme::Tone;
-use crate::widget::pen::{Line, Pen, bit, below, row_of};
+use crate::widget::pen::{Line, Pen, below, bit, row_of};
 use crate::widget::table::{Cell, Column, Row, Table, table};
 use crate::widget::words::{age, number, span};
 
@@ -124,7 +124,8 @@ pub(super) fn draw(state: &State, pen: &mut Pen<'_>, area: Rect) {
     let glyphs = pen.glyphs();
     let reason_rows = 3.min(inner.height / 2);
     let rows = Rect { height: inner.height - reason_rows, ..inner };
-    let wanted = Table { columns: COLUMNS, len: names.len(), selected, focus: true, headings: true };
+    let wanted =
+        Table { columns: COLUMNS, len: names.len(), selected, focus: true, headings: true };
     table(pen, rows, &wanted, |at| {
         let service = &value.services[at];
         let (sign, tone, stands) = match &service.fault {

@@ -19,10 +19,7 @@ pub(super) fn draw(state: &State, pen: &mut Pen<'_>, area: Rect) -> Option<Posit
     let wide = area.width >= 110;
     let (left, right) = if wide {
         let width = area.width * 3 / 5;
-        (
-            Rect { width, ..area },
-            Rect { x: area.x + width, width: area.width - width, ..area },
-        )
+        (Rect { width, ..area }, Rect { x: area.x + width, width: area.width - width, ..area })
     } else {
         let dry = (area.height / 3).clamp(4, 9);
         (
@@ -143,7 +140,9 @@ fn draw_row(
         }
         Slot::Force => {
             let (text, tone) = match form.force {
-                true => ("yes: an existing output is replaced once the new one is verified", Tone::Warn),
+                true => {
+                    ("yes: an existing output is replaced once the new one is verified", Tone::Warn)
+                }
                 false => ("no: an existing output is an error", Tone::Text),
             };
             pen.line(value, &[bit(text, tone)]);

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use dvp_model::{FilePath, Millis};
 use dvp_model::error::{Kind, Reason};
 use dvp_model::job::{Job, Submission};
 use dvp_model::spec::SpecText;
 use dvp_model::spec::task::{PLAN, Param, ParamKind, TASKS};
 use dvp_model::wire::api::DryRunReply;
+use dvp_model::{FilePath, Millis};
 use serde::{Deserialize, Serialize};
 
 use super::field::Field;
@@ -201,7 +201,9 @@ impl Form {
 
     /// The value of a choice one further or one back; wraps around, past "not set".
     pub fn turn(&mut self, key: &str, forward: bool) {
-        let Some(ParamKind::Choice(words)) = self.param(key).map(|param| param.kind) else { return };
+        let Some(ParamKind::Choice(words)) = self.param(key).map(|param| param.kind) else {
+            return;
+        };
         let now = self.set.get(key).map_or("", |field| field.text.as_str());
         // What is shown counts as chosen: the first turn goes on from the default.
         let shown = if now.is_empty() { self.default_of(key) } else { now };
@@ -292,8 +294,12 @@ impl Form {
                 let named = self.params().map(|(key, _)| key).find(|key| reason.text.contains(key));
                 match named {
                     Some(key) => Slot::Param(key),
-                    None if reason.kind == Kind::Spec && reason.text.contains("rank") => Slot::Ranks,
-                    None if reason.kind == Kind::Spec && reason.text.contains("task") => Slot::Tasks,
+                    None if reason.kind == Kind::Spec && reason.text.contains("rank") => {
+                        Slot::Ranks
+                    }
+                    None if reason.kind == Kind::Spec && reason.text.contains("task") => {
+                        Slot::Tasks
+                    }
                     None => Slot::Start,
                 }
             }

@@ -77,9 +77,8 @@ impl JobList {
         jobs.retain(|job| query.is_empty() || query.matches(&job_fields(job)));
         match self.order {
             Order::Newest | Order::Work => {}
-            Order::Name => jobs.sort_by_cached_key(|job| {
-                job.input.file_name().to_string_lossy().to_lowercase()
-            }),
+            Order::Name => jobs
+                .sort_by_cached_key(|job| job.input.file_name().to_string_lossy().to_lowercase()),
             Order::State => jobs.sort_by_key(|job| job.state.name()),
             Order::Priority => jobs.sort_by_key(|job| -i64::from(job.priority)),
             Order::Progress => jobs.sort_by_key(|job| -(progress(job) * 10_000.0) as i64),

@@ -296,8 +296,7 @@ impl State {
     /// Says something at the foot for some seconds.
     pub fn say(&mut self, text: impl Into<String>, bad: bool) {
         let seconds = if bad { 12 } else { 5 };
-        self.toast =
-            Some(Toast { text: text.into(), bad, until: self.now.plus(seconds * 1000) });
+        self.toast = Some(Toast { text: text.into(), bad, until: self.now.plus(seconds * 1000) });
     }
 
     /// Whether the person types text here, so that letters are no commands.

@@ -72,7 +72,9 @@ fn nodes(data: &Data, needs: &mut Vec<Need>) {
     for node in data.nodes.iter().flat_map(|nodes| &nodes.value) {
         let (what, since) = match (&node.duty, &node.link) {
             (Duty::SetAside(reason), _) => (format!("is set aside: {}", reason.text), None),
-            (_, Link::Down { at, reason }) => (format!("can't be reached: {}", reason.text), Some(*at)),
+            (_, Link::Down { at, reason }) => {
+                (format!("can't be reached: {}", reason.text), Some(*at))
+            }
             _ => continue,
         };
         needs.push(Need {

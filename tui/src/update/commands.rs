@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use super::allowed::{can_cancel, can_hold, can_release, can_retry, retriable};
 use super::*;
 use crate::action::Ask;
+use crate::state::Spot;
 use crate::state::field::Field;
 use crate::state::form::Form;
 use crate::state::job::Pane;
 use crate::state::jobs::Order;
 use crate::state::needs;
 use crate::state::overlay::{Confirm, CopyLine, LeaveDialog, Overlay};
-use crate::state::Spot;
 use crate::widget::words;
 use dvp_model::JobId;
 use dvp_model::job::Job;
@@ -272,7 +272,10 @@ fn edit(state: &mut State) {
         let folder = state.form.folder.clone();
         state.form = Form::of(&job, folder);
         go(state, Place::Submit);
-        state.say("This is what that job was asked for: change it and start it as a new job.", false);
+        state.say(
+            "This is what that job was asked for: change it and start it as a new job.",
+            false,
+        );
     }
 }
 

@@ -128,9 +128,7 @@ fn leaving(state: &mut State, mut dialog: LeaveDialog, key: Key) -> Vec<Action> 
             dialog.row = dialog.row.saturating_sub(1);
             None
         }
-        Key::Char(c) => {
-            choices.iter().find(|(key, ..)| *key == c).map(|(_, choice, _)| *choice)
-        }
+        Key::Char(c) => choices.iter().find(|(key, ..)| *key == c).map(|(_, choice, _)| *choice),
         _ => None,
     };
     match picked {

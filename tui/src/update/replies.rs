@@ -32,7 +32,8 @@ pub(super) fn take(state: &mut State, reply: Reply) -> Vec<Action> {
         }
         Reply::Jobs(jobs) => {
             state.history.take_jobs(&jobs, now);
-            let same = state.live.jobs.as_ref().is_some_and(|old| old.value == jobs && !old.is_stale(now));
+            let same =
+                state.live.jobs.as_ref().is_some_and(|old| old.value == jobs && !old.is_stale(now));
             state.revision += u64::from(!same);
             state.live.jobs = Some(Aged { value: jobs, at: now });
             if state.leaving && !state.going && !must_hand_over(state) {
@@ -47,7 +48,7 @@ pub(super) fn take(state: &mut State, reply: Reply) -> Vec<Action> {
         }
         Reply::Detail(detail) => {
             state.revision += 1;
-            state.live.detail = Some(Aged { value: detail, at: now });
+            state.live.detail = Some(Aged { value: *detail, at: now });
         }
         Reply::NoDetail(id, errors) => {
             if state.place == Place::Job(id) && state.data().job(id).is_none() {
@@ -67,7 +68,11 @@ pub(super) fn take(state: &mut State, reply: Reply) -> Vec<Action> {
                     let name = words::name(&job);
                     let said = match &ask {
                         crate::action::Ask::Priority { to, .. } => format!("{name}: priority {to}"),
-                        ask => format!("{name}: {} asked for; it is {}", ask.verb(), words::state(&job)),
+                        ask => format!(
+                            "{name}: {} asked for; it is {}",
+                            ask.verb(),
+                            words::state(&job)
+                        ),
                     };
                     let undo = if undoing.is_some() { ". u takes it back" } else { "" };
                     state.say(format!("{said}{undo}"), false);

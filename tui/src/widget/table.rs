@@ -134,7 +134,12 @@ pub fn table(pen: &mut Pen<'_>, area: Rect, table: &Table<'_>, row: impl Fn(usiz
         for (at, x, cells) in &places {
             let column = table.columns[*at];
             let heading = vec![bit(column.title, Tone::Dim)];
-            put(pen, Rect { x: area.x + x, width: *cells, ..row_of(area, 0) }, &heading, column.right);
+            put(
+                pen,
+                Rect { x: area.x + x, width: *cells, ..row_of(area, 0) },
+                &heading,
+                column.right,
+            );
         }
         body = super::pen::below(area, 1);
     }

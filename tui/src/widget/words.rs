@@ -72,7 +72,7 @@ pub fn number(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 && digits.len() > 4 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) && digits.len() > 4 {
             out.push(' ');
         }
         out.push(digit);
@@ -145,7 +145,11 @@ pub fn happened(what: &What) -> String {
                 "launch {epoch}: {} on {}; reused {}",
                 count(*ranks as usize, "rank"),
                 clean(&on),
-                if *reused == 0 { "nothing".into() } else { count(*reused as usize, "accepted item") },
+                if *reused == 0 {
+                    "nothing".into()
+                } else {
+                    count(*reused as usize, "accepted item")
+                },
             )
         }
         What::Entered { phase } => phase.as_str().into(),
