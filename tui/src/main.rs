@@ -1,2 +1,7 @@
-//! x
-fn main() {}
+//! `dvp-console`: the console and the command line.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    dvp_console::cli::main()
+}

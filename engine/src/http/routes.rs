@@ -8,8 +8,8 @@ use dvp_model::FilePath;
 use dvp_model::error::Reason;
 use dvp_model::time::Millis;
 use dvp_model::wire::api::{
-    Cancel, DryRun, DryRunReply, Errors, Feed, Hold, JobGet, Jobs, KillRank, Nodes, Release, Retry,
-    Service, SetPriority, Status, StatusReply, Stop, Stopping, Submit,
+    Cancel, DryRun, DryRunReply, Errors, Feed, Find, Hold, JobGet, Jobs, KillRank, Nodes, Release,
+    Retry, Service, SetPriority, Status, StatusReply, Stop, Stopping, Submit, SubmitAll,
 };
 use dvp_model::wire::feed::Entry;
 use dvp_model::wire::worker::PlanRequest;
@@ -85,7 +85,13 @@ pub fn router(app: Arc<App>) -> Router {
         .call::<Submit, _, _>(|app, call| async move {
             submit::submit(app.engine.store(), call.0).await
         })
+        .call::<SubmitAll, _, _>(|app, call| async move {
+            submit::submit_all(app.engine.store(), call.0).await
+        })
         .call::<DryRun, _, _>(dry_run)
+        .call::<Find, _, _>(|app, call| async move {
+            Ok(app.engine.store().job_by_prefix(&call.prefix).await.map_err(Reason::from)?)
+        })
         .call::<Jobs, _, _>(|app, call| async move {
             let limit = call.limit.unwrap_or(MOST_JOBS).min(MOST_JOBS);
             Ok(app.engine.store().jobs_list(limit).await.map_err(Reason::from)?)
@@ -137,10 +143,7 @@ async fn dry_run(app: Arc<App>, call: DryRun) -> Result<DryRunReply, Errors> {
     let plan = app.engine.plan_dry_run(&request).await?.summary();
     let slots = submission.ranks.unwrap_or(app.engine.settings().slots).max(1);
     let parallelism = slots.min(plan.chunks.len() as u32).max(1);
-    // Whole rounds of chunks: the last round runs with idle ranks.
-    let chunks = (plan.chunks.len() as u64).max(1);
-    let rounds = chunks.div_ceil(u64::from(parallelism));
-    let wall_ms = plan.cost_ms / chunks * rounds;
+    let wall_ms = dvp_model::estimate::wall_ms(plan.cost_ms, plan.chunks.len() as u32, parallelism);
     Ok(DryRunReply { output: checked.output, parallelism, wall_ms, plan })
 }
 

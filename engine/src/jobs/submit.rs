@@ -12,9 +12,10 @@ use dvp_model::spec::{Spec, naming};
 use dvp_model::time::Millis;
 use dvp_model::wire::api::Errors;
 use dvp_model::wire::feed::What;
-use dvp_model::{Epoch, FilePath, JobId, spec};
+use dvp_model::{BatchId, Epoch, FilePath, JobId, spec};
 use rustix::fs::Access;
 
+use super::command;
 use crate::store::Store;
 
 /// The most ranks that a job may ask for.
@@ -45,6 +46,56 @@ pub async fn submit(store: &Store, submission: Submission) -> Result<Job, Errors
     let (submission, checked) = check_apart(submission, Purpose::Submit).await?;
     let job = job_of(submission, checked);
     Ok(store.job_insert(job, vec![What::Submitted]).await.map_err(Reason::from)?)
+}
+
+/// Stores several jobs as one batch: all of them, or none and all that is wrong.
+///
+/// # Errors
+/// Everything that is wrong with any of them.
+pub async fn submit_all(store: &Store, submissions: Vec<Submission>) -> Result<Vec<Job>, Errors> {
+    let batch = BatchId(uuid::Uuid::new_v4());
+    let (mut jobs, mut errors) = (Vec::<Job>::new(), Vec::new());
+    for submission in submissions {
+        let submission = Submission { batch: submission.batch.or(Some(batch)), ..submission };
+        match check_apart(submission, Purpose::Submit).await {
+            Ok((submission, checked)) => {
+                let job = job_of(submission, checked);
+                if let Some(other) = jobs.iter().find(|it| it.output_path == job.output_path) {
+                    errors.push(Reason::output(format!(
+                        "{} and {} would both write to {}: submit them one by one with an --output",
+                        other.input, job.input, job.output_path
+                    )));
+                }
+                jobs.push(job);
+            }
+            Err(more) => errors.extend(more.errors),
+        }
+    }
+    // The same spec may be wrong in all of them; it is said once.
+    let mut said = Vec::<Reason>::new();
+    errors.retain(|reason| {
+        !said.contains(reason) && {
+            said.push(reason.clone());
+            true
+        }
+    });
+    if !errors.is_empty() {
+        return Err(Errors { errors });
+    }
+    let mut stored = Vec::new();
+    for job in jobs {
+        match store.job_insert(job, vec![What::Submitted]).await {
+            Ok(job) => stored.push(job),
+            Err(error) => {
+                for job in &stored {
+                    // What is not wanted without the others goes away again; a failure here is told.
+                    command::cancel(store, job.id).await?;
+                }
+                return Err(Reason::from(error).into());
+            }
+        }
+    }
+    Ok(stored)
 }
 
 /// What the checks are for.
@@ -223,7 +274,7 @@ fn same_file(one: &Path, other: &Path) -> bool {
 
 fn job_of(submission: Submission, checked: Checked) -> Job {
     Job {
-        id: submission.id.unwrap_or_else(|| JobId(uuid::Uuid::now_v7())),
+        id: submission.id.unwrap_or_else(|| JobId(uuid::Uuid::new_v4())),
         version: 0,
         input: submission.input,
         output_path: checked.output,

@@ -126,6 +126,22 @@ pub struct DryRunReply {
     pub wall_ms: u64,
 }
 
+/// Submits several jobs: all of them, or none and all that is wrong.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SubmitAll(pub Vec<Submission>);
+call!(SubmitAll, Post once, "/batches", "Submit several jobs, all or none", Vec<Job>,
+      patience |_| 600_000);
+
+/// The one job whose id begins so.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Find {
+    /// Hex digits, with or without dashes.
+    pub prefix: String,
+}
+call!(Find, Get often, "/find", "The job whose id begins with a prefix", Job);
+
 /// Every job, newest first, without chunks.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,0 +1,30 @@
+//! How a command lets go of an engine that it hosts: others may still need it.
+
+use dvp_engine::host::Attached;
+use dvp_model::wire::api::Status;
+
+use super::print;
+
+/// Stops the engine that this process hosts, if it does. Where other jobs are open, a background engine
+/// goes on with them.
+pub(super) async fn leave(attached: &Attached) {
+    if !attached.is_hosting() {
+        return;
+    }
+    let open = match attached.client.call(&Status {}).await {
+        Ok(status) => {
+            let busy = ["queued", "running", "waiting", "holding", "cancelling"];
+            busy.iter().filter_map(|state| status.counts.get(*state)).sum::<u64>()
+        }
+        Err(_) => 0,
+    };
+    if open == 0 {
+        return attached.stop().await;
+    }
+    match attached.hand_over().await {
+        Ok(()) => print::remark(&format!("{open} other jobs go on in a background engine")),
+        Err(reason) => print::complain(&format!(
+            "{open} other jobs wait for the next engine, a background engine did not start: {reason}"
+        )),
+    }
+}

@@ -1,0 +1,234 @@
+//! `--wait`: follows jobs to their ends, with bars on standard error when that is a terminal. Ctrl-C
+//! leaves the jobs to a background engine and says so.
+
+use std::io::IsTerminal;
+
+use dvp_engine::client::Client;
+use dvp_engine::host::Attached;
+use dvp_model::error::{Kind, Reason};
+use dvp_model::job::{Job, State};
+use dvp_model::path::printable;
+use dvp_model::wire::api::{Errors, Feed, JobDetail, JobGet, Status};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{CANCELLED, Context, INTERRUPTED, Outcome, leave, print};
+
+/// How long one look at the feed waits for news, milliseconds.
+const PACE_MS: u64 = 400;
+
+/// Signals that end a wait.
+pub(super) struct Signals(Signal, Signal, Signal);
+
+impl Signals {
+    /// Listens from now on.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub(super) fn listen() -> Result<Self, Reason> {
+        let listen = |kind| {
+            signal(kind)
+                .map_err(|error| Reason::machine(format!("cannot listen for signals: {error}")))
+        };
+        Ok(Self(
+            listen(SignalKind::interrupt())?,
+            listen(SignalKind::terminate())?,
+            listen(SignalKind::hangup())?,
+        ))
+    }
+
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.0.recv() => {}
+            _ = self.1.recv() => {}
+            _ = self.2.recv() => {}
+        }
+    }
+}
+
+/// Waits for the ends of `jobs`, prints each, and lets go of the engine. The exit code is that of the
+/// first job, in order, that did not complete.
+pub(super) async fn wait(
+    context: &Context,
+    attached: &Attached,
+    jobs: &[Job],
+    mut signals: Signals,
+) -> Outcome {
+    let bars = Bars::new();
+    let following = async {
+        let follow = jobs.iter().map(|job| follow(&attached.client, job, &bars));
+        futures::future::join_all(follow).await
+    };
+    let ends = tokio::select! {
+        ends = following => ends,
+        () = signals.any() => {
+            bars.clear();
+            tokio::select! {
+                () = interrupted(attached, jobs) => {}
+                // Asked again: at once. The launches end with this process, the jobs stay queued.
+                () = signals.any() => {}
+            }
+            return Ok(INTERRUPTED);
+        }
+    };
+    bars.clear();
+    let mut code = 0;
+    let mut printed = Ok(());
+    for end in ends {
+        let own = match end {
+            Ok(detail) => {
+                printed = printed.and(show(context, &detail));
+                exit_code(&detail.job)
+            }
+            Err(errors) => super::report(&errors),
+        };
+        code = if code == 0 { own } else { code };
+    }
+    leave::leave(attached).await;
+    printed?;
+    Ok(code)
+}
+
+/// Follows one job to its end.
+async fn follow(client: &Client, job: &Job, bars: &Bars) -> Result<JobDetail, Errors> {
+    let bar = bars.of(job);
+    let mut after = 0;
+    loop {
+        let detail = client.call(&JobGet { id: job.id }).await?;
+        bar.show(&detail);
+        if detail.job.state.name().is_final() {
+            return Ok(detail);
+        }
+        let news = Feed { after, job: Some(job.id), limit: None, tail: false, wait_ms: PACE_MS };
+        if let Some(last) = client.call(&news).await?.last() {
+            after = last.seq;
+        }
+    }
+}
+
+/// Hands the jobs to a background engine, and says in one line what becomes of them.
+async fn interrupted(attached: &Attached, jobs: &[Job]) {
+    let open = match jobs {
+        [one] => format!("job {} goes on", one.id.short()),
+        several => format!("{} jobs go on", several.len()),
+    };
+    let how = match jobs {
+        [one] => {
+            let id = one.id.short();
+            format!("`dvp-console job {id} --wait` follows it, `dvp-console cancel {id}` ends it")
+        }
+        _ => "`dvp-console jobs` lists them".to_owned(),
+    };
+    let hosted = attached.is_hosting();
+    if let Err(reason) = attached.hand_over().await {
+        let waits = open.replace("goes on", "waits").replace("go on", "wait");
+        print::remark(&format!(
+            "{waits} for the next engine, a background engine did not start: {reason}; {how}"
+        ));
+        return;
+    }
+    let pid = match attached.client.call(&Status {}).await {
+        Ok(status) => format!(" (process {})", status.pid),
+        Err(_) => String::new(),
+    };
+    let by = if hosted { "in a background engine" } else { "in its engine" };
+    print::remark(&format!("{open} {by}{pid}: {how}"));
+}
+
+/// The exit code of a job at its end.
+pub(super) fn exit_code(job: &Job) -> u8 {
+    match &job.state {
+        State::Completed => 0,
+        State::Cancelled => CANCELLED,
+        State::Failed { reason } => reason.kind.exit_code(),
+        _ => Kind::Bug.exit_code(),
+    }
+}
+
+/// Prints a job at its end: the object, or a summary and the output's path; a failure's sentence goes to
+/// standard error.
+fn show(context: &Context, detail: &JobDetail) -> Result<(), Reason> {
+    let job = &detail.job;
+    if context.json {
+        print::out_json(&print::detail_json(detail))?;
+    }
+    let id = job.id.short();
+    match &job.state {
+        State::Failed { reason } => print::complain(&format!("job {id} failed: {reason}")),
+        State::Cancelled => print::complain(&format!("job {id} was cancelled")),
+        _ => {}
+    }
+    if let (false, Some(output)) = (context.json, &job.output) {
+        let took = job.finished_at.map_or(0, |end| end.since(job.created_at));
+        print::out(&format!(
+            "{id}  {} frames, {}, in {} on {} ranks, sha256 {}",
+            output.frames,
+            print::size(output.bytes),
+            print::span(took),
+            job.ranks,
+            output.sha256
+        ))?;
+        for note in job.plan.iter().flat_map(|plan| &plan.notes) {
+            print::out(&format!("{id}  note: {}", printable(note)))?;
+        }
+        print::out(&output.path.to_string())?;
+    }
+    Ok(())
+}
+
+/// Progress bars, or nothing where standard error is no terminal.
+struct Bars(Option<MultiProgress>);
+
+struct Bar(Option<ProgressBar>);
+
+impl Bars {
+    fn new() -> Self {
+        Self(std::io::stderr().is_terminal().then(MultiProgress::new))
+    }
+
+    fn of(&self, job: &Job) -> Bar {
+        let Some(bars) = &self.0 else { return Bar(None) };
+        let bar = bars.add(ProgressBar::new(0));
+        let template = "{prefix}  {bar:24}  {percent:>3} %  {msg}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        let name = printable(&job.input.file_name().to_string_lossy());
+        let name: String = name.chars().take(28).collect();
+        bar.set_prefix(format!("{} {name}", job.id.short()));
+        Bar(Some(bar))
+    }
+
+    fn clear(&self) {
+        if let Some(bars) = &self.0 {
+            let _ = bars.clear();
+        }
+    }
+}
+
+impl Bar {
+    fn show(&self, detail: &JobDetail) {
+        let Some(bar) = &self.0 else { return };
+        let job = &detail.job;
+        let accepted: u64 = job.frames_done;
+        let in_hand: u64 = detail
+            .chunks
+            .iter()
+            .filter(|chunk| chunk.accepted == 0)
+            .map(|chunk| chunk.progress)
+            .sum();
+        bar.set_length(job.plan.as_ref().map_or(1, |plan| plan.frames.max(1)));
+        bar.set_position(accepted + in_hand);
+        let stage = match (job.phase(), job.state.reason()) {
+            (_, Some(reason)) => format!("{}: {reason}", job.state.name().as_str()),
+            (Some(phase), None) => phase.as_str().to_owned(),
+            (None, None) => job.state.name().as_str().to_owned(),
+        };
+        let eta = match detail.eta_ms {
+            Some(ms) => format!(", {} left", print::span(ms as i64)),
+            None => String::new(),
+        };
+        bar.set_message(format!("{}/{} chunks, {stage}{eta}", job.chunks_done, job.chunks_total()));
+        bar.tick();
+    }
+}
