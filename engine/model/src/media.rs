@@ -59,6 +59,10 @@ pub struct Video {
     pub sample_aspect: Ratio,
     /// Clockwise turn that the display matrix asks for, degrees: 0, 90, 180 or 270.
     pub rotation: u32,
+    /// Filters that turn the pictures upright, in libavfilter's syntax; empty when they are.
+    pub upright: String,
+    /// How the numbers in a picture are to be read as colours.
+    pub color: Color,
     /// The codec is intra-only: every picture decodes alone.
     pub intra_only: bool,
     /// Pictures that may be reordered before they are shown (libavcodec's `has_b_frames`).
@@ -69,6 +73,43 @@ pub struct Video {
     pub last_duration: i64,
     /// Why `stamps` can't be trusted (missing, equal or wrapping times), if so.
     pub untrusted: Option<String>,
+    /// Pictures before the first one that can be decoded; they are not among `stamps`.
+    pub undecodable: u32,
+}
+
+/// How the numbers in a picture are to be read as colours: libavutil's names, `unknown` where the file
+/// does not say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Color {
+    /// `tv` or `pc`.
+    pub range: String,
+    /// Primaries, e.g. `bt709`.
+    pub primaries: String,
+    /// Transfer characteristic.
+    pub transfer: String,
+    /// Matrix.
+    pub matrix: String,
+    /// Where chroma samples lie.
+    pub chroma: String,
+}
+
+/// What the pictures are when they leave the filters: found by running the graph on the film's first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Picture {
+    /// Pixels across.
+    pub width: u32,
+    /// Pixels down.
+    pub height: u32,
+    /// libavutil's pixel format name.
+    pub format: String,
+    /// Sample aspect ratio; 0/1 when unknown.
+    pub sample_aspect: Ratio,
+    /// Colours.
+    pub color: Color,
+    /// Two fields in a picture.
+    pub interlaced: bool,
+    /// Data beside the pixels that an output would lose, by name (e.g. mastering data of HDR).
+    pub beside: Vec<String>,
 }
 
 /// An audio stream.

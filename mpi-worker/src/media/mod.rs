@@ -1,6 +1,8 @@
 //! The media pipeline: finds out what is in a file, makes chunks and the sound of a plan, joins them
 //! into the output. Knows nothing of MPI, of the engine, or of where a request comes from.
 
+pub mod object;
+
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 

@@ -143,9 +143,9 @@ pub fn main() -> ExitCode {
     };
     let context = Context { config, json: line.general.json };
     match line.command {
-        None | Some(Command::Demo(_)) => {
-            let reason = Reason::machine("this build has no console: use a command, see --help");
-            ExitCode::from(report(&reason.into()))
+        None => crate::run::console(crate::run::Options { config: context.config }),
+        Some(Command::Demo(DemoArguments { video })) => {
+            crate::demo::run(crate::demo::Options { config: context.config, video })
         }
         Some(command) => ExitCode::from(run(&context, command)),
     }

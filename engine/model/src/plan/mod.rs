@@ -2,13 +2,14 @@
 //! in the file, the spec and the environment; never of the number of ranks.
 
 pub mod cut;
+pub mod make;
 pub mod stamp;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::id::{ChunkIndex, Item};
-use crate::media::Identity;
+use crate::media::{Color, Identity};
 use crate::spec::Spec;
 use crate::time::Ratio;
 use stamp::Stamps;
@@ -67,12 +68,23 @@ pub struct VideoPlan {
     pub time_base: Ratio,
     /// Frame rate to declare; 0/1 when unknown.
     pub frame_rate: Ratio,
-    /// What is subtracted from source timestamps (ticks of `time_base`) to reach the output's time.
+    /// The film's origin in source ticks: subtracted from timestamps before the graph sees them.
+    pub source_origin: i64,
+    /// What is subtracted from source timestamps (ticks of `time_base`) to reach the output's time:
+    /// `source_origin` and the start of a cut. The graph itself takes off the difference.
     pub origin: i64,
     /// Source presentation times of the frames that are kept, in order, in ticks of `time_base`.
     pub stamps: Stamps,
     /// How long the last frame is shown, ticks of `time_base`.
     pub last_duration: i64,
+    /// Frames just before the first one kept, and just after the last, that temporal filters may see.
+    pub around: (Vec<i64>, Vec<i64>),
+    /// The film runs at `frame_rate` throughout, save for the rounding of its timestamps.
+    pub constant_rate: bool,
+    /// Pictures that the decoder may hold back to put them in order (`has_b_frames`).
+    pub source_reorder: u32,
+    /// Colours of the output.
+    pub color: Color,
     /// Reorder depth of the output's DTS: `dts[i] = sorted_pts[i - depth]`.
     pub reorder: u32,
     /// Frames that filters need before a window (temporal margin), and after it.
@@ -94,6 +106,8 @@ pub struct AudioPlan {
     pub sample_rate: u32,
     /// Channel layout name.
     pub layout: String,
+    /// Source time that is 0 in the output, in microseconds.
+    pub origin_us: i64,
     /// Window in microseconds of source time, when the film is cut: (start, end).
     pub window: Option<(i64, Option<i64>)>,
     /// ISO 639-2 code, empty when unknown.

@@ -1,0 +1,427 @@
+//! The planner: what was found in a file, the spec and the environment make a plan, or a reason why it
+//! can't be done. Pure, and never told the number of ranks.
+
+use crate::error::Reason;
+use crate::media::{Audio, Index, Picture};
+use crate::plan::stamp::Stamps;
+use crate::plan::{AudioPlan, Plan, VideoPlan, cut};
+use crate::spec::codec::{AAC_LAYOUTS, AAC_RATES, holds_audio};
+use crate::spec::{AudioChoice, Spec, Step, filter};
+use crate::time::Ratio;
+
+const US: Ratio = Ratio::new(1, 1_000_000);
+
+/// What the worker's side of the planning found.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    /// The worker's fingerprint.
+    pub fingerprint: String,
+    /// What leaves the graph that [`graph`] makes.
+    pub picture: Picture,
+    /// That graph; the worker may have lengthened it for a size that the encoder takes.
+    pub graph: String,
+}
+
+/// The graph between decoder and encoder: upright, then the chain. The pictures' times in it count from
+/// the film's origin; behind a cut they count from the cut's start.
+pub fn graph(index: &Index, spec: &Spec) -> String {
+    let mut filters = Vec::new();
+    if !index.video.upright.is_empty() {
+        filters.push(index.video.upright.clone());
+    }
+    for step in &spec.steps {
+        match step {
+            Step::Cut { start_us, .. } => {
+                let ticks = US.rescale(*start_us, index.video.time_base);
+                if ticks != 0 {
+                    filters.push(format!("setpts=PTS-{ticks}"));
+                }
+            }
+            Step::Resize { width, height } => {
+                let side = |side: &Option<u32>| side.map_or("-2".to_owned(), |n| n.to_string());
+                filters.push(format!("scale={}:{}", side(width), side(height)));
+            }
+            Step::Filter { graph } => filters.push(graph.clone()),
+        }
+    }
+    filters.join(",")
+}
+
+/// Makes the plan.
+///
+/// # Errors
+/// `Input` for a file that can't be carried whole, `Spec` for a spec that does not go with this file.
+pub fn make(index: &Index, spec: &Spec, environment: &Environment) -> Result<Plan, Reason> {
+    let video = &index.video;
+    refuse_unfit(index, spec, environment)?;
+    let window = Window::of(index, spec)?;
+    let mut notes = Vec::new();
+    let mut carried = vec![format!("film: {} {}x{}", video.codec, video.width, video.height)];
+    if video.undecodable > 0 {
+        notes.push(format!(
+            "the film starts with {} pictures that can't be decoded (they need others from before the \
+             file's start); they are left out",
+            video.undecodable
+        ));
+    }
+    if video.rotation != 0 {
+        notes.push(format!("turned upright by {} degrees", video.rotation));
+    }
+    if environment.graph != graph(index, spec) {
+        notes.push(format!(
+            "scaled to {}x{}: h264 takes even sizes only; the aspect stays",
+            environment.picture.width, environment.picture.height
+        ));
+    }
+    let codec = spec.encode.codec;
+    let frames = window.kept.len() as u64;
+    let chunks = match &window.one_chunk {
+        Some(why) => {
+            notes.push(format!("one chunk: {why}"));
+            cut::chunks(frames, u32::MAX)
+        }
+        None => cut::chunks(frames, spec.plan.chunk_frames.unwrap_or(codec.chunk_frames())),
+    };
+    let audio = index
+        .audio
+        .iter()
+        .filter(|_| spec.audio != AudioChoice::None)
+        .map(|audio| sound(audio, index, spec, &window, &mut carried, &mut notes))
+        .collect::<Result<Vec<_>, _>>()?;
+    if spec.audio == AudioChoice::None && !index.audio.is_empty() {
+        notes.push("the sound is left out, as asked".to_owned());
+    }
+    let stamps = Stamps::from_sorted(&window.kept);
+    let rate = frame_rate(index, &window.kept);
+    let picture = &environment.picture;
+    let threads = spec.plan.threads_per_chunk.unwrap_or(1);
+    let mut plan = Plan {
+        version: 1,
+        input: index.identity.clone(),
+        spec: spec.clone(),
+        fingerprint: environment.fingerprint.clone(),
+        video: VideoPlan {
+            stream: video.stream,
+            decoder: video.codec.clone(),
+            source_width: video.width,
+            source_height: video.height,
+            source_format: video.pixel_format.clone(),
+            width: picture.width,
+            height: picture.height,
+            format: picture.format.clone(),
+            sample_aspect: picture.sample_aspect,
+            graph: environment.graph.clone(),
+            time_base: video.time_base,
+            frame_rate: rate,
+            source_origin: window.source_origin,
+            origin: window.origin,
+            constant_rate: is_constant(&window.kept, rate, video.time_base),
+            stamps,
+            last_duration: window.last_duration,
+            around: (window.before, window.after),
+            source_reorder: video.reorder,
+            color: picture.color.clone(),
+            reorder: spec.encode.reorder(),
+            margin: window.margin,
+            threads,
+            undecodable: video.undecodable,
+        },
+        audio,
+        chunks,
+        carried,
+        notes,
+        memory_per_rank: 0,
+        cost_ms: 0,
+    };
+    plan.memory_per_rank = memory(&plan);
+    plan.cost_ms = cost(&plan);
+    Ok(plan)
+}
+
+fn refuse_unfit(index: &Index, spec: &Spec, environment: &Environment) -> Result<(), Reason> {
+    let input = &index.identity.path;
+    let unfit = |text: String| Err(Reason::input(format!("{input}: {text}")));
+    if !index.others.is_empty() {
+        let what: Vec<&str> = index.others.iter().map(|other| other.what.as_str()).collect();
+        return unfit(format!(
+            "it holds what can't be carried yet ({}); take it out of the file first",
+            what.join(", ")
+        ));
+    }
+    if let Some(why) = &index.video.untrusted {
+        return unfit(format!("{why}; write the file anew with rising timestamps first"));
+    }
+    let picture = &environment.picture;
+    if picture.interlaced {
+        return unfit(
+            "its pictures are interlaced; add --task filter --set filter.preset=deinterlace".to_owned(),
+        );
+    }
+    if !picture.beside.is_empty() {
+        return unfit(format!("its pictures have {}, which can't be carried yet", picture.beside.join(", ")));
+    }
+    let (codec, container) = (spec.encode.codec, spec.container);
+    if !codec.fits(container) {
+        return Err(Reason::spec(format!(
+            "{} can't hold {}: choose convert.container=mkv or convert.codec=h264",
+            container.name(),
+            codec.name()
+        )));
+    }
+    Ok(())
+}
+
+/// Which pictures are kept, and which others filters may see.
+struct Window {
+    source_origin: i64,
+    origin: i64,
+    /// Times in microseconds of source time, when there is a cut.
+    cut: Option<(i64, Option<i64>)>,
+    kept: Vec<i64>,
+    before: Vec<i64>,
+    after: Vec<i64>,
+    margin: (u32, u32),
+    one_chunk: Option<String>,
+    last_duration: i64,
+}
+
+impl Window {
+    fn of(index: &Index, spec: &Spec) -> Result<Window, Reason> {
+        let video = &index.video;
+        let (stamps, base) = (&video.stamps, video.time_base);
+        let input = &index.identity.path;
+        let source_origin = US.rescale(index.start_us, base);
+        // Kept so far, and what the filters with a margin see of the rest, as ranges of `stamps`.
+        let (mut from, mut to) = (0, stamps.len());
+        let mut seen = None;
+        let (mut margin, mut swallowed, mut one_chunk) = ((0, 0), 0, None);
+        let (mut origin, mut zero_us, mut cut_us) = (source_origin, index.start_us, None);
+        for step in &spec.steps {
+            match step {
+                Step::Cut { start_us, end_us } => {
+                    let at = |moment: i64| {
+                        stamps.partition_point(|stamp| base.compare(stamp - origin, US, moment).is_lt())
+                    };
+                    let length_us = length_us(index, origin);
+                    if end_us.is_some_and(|end| end > length_us) || *start_us >= length_us {
+                        return Err(Reason::spec(format!(
+                            "the cut reaches past the end of {input}, which is {:.3} s long: choose an \
+                             earlier cut.start or cut.end, or leave cut.end out",
+                            length_us as f64 / 1e6
+                        )));
+                    }
+                    from = from.max(at(*start_us));
+                    to = to.min(end_us.map_or(stamps.len(), at));
+                    cut_us = Some((zero_us + start_us, end_us.map(|end| zero_us + end)));
+                    origin += US.rescale(*start_us, base);
+                    zero_us += start_us;
+                }
+                Step::Filter { graph } => {
+                    let checked = filter::check(graph)?;
+                    if checked.margin != (0, 0) || checked.one_chunk.is_some() {
+                        if seen.is_some_and(|seen| seen != (from, to)) {
+                            return Err(Reason::spec(
+                                "a cut between two filters that look at neighbouring frames can't be \
+                                 planned: put the cut first or last",
+                            ));
+                        }
+                        seen = Some((from, to));
+                    }
+                    margin = (margin.0 + checked.margin.0, margin.1 + checked.margin.1);
+                    swallowed += checked.swallowed as usize;
+                    one_chunk = one_chunk.or(checked.one_chunk);
+                }
+                Step::Resize { .. } => {}
+            }
+        }
+        let (seen_from, seen_to) = seen.unwrap_or((from, to));
+        from = from.max(seen_from + swallowed);
+        if from >= to {
+            return Err(Reason::spec(format!("no picture of {input} is left by the cut")));
+        }
+        // A filter with a memory needs all that it is given; others their margin.
+        let (back, ahead) = match one_chunk {
+            Some(_) => (usize::MAX, margin.1 as usize),
+            None => (margin.0 as usize, margin.1 as usize),
+        };
+        let first_seen = seen_from.max(from.saturating_sub(back));
+        let last_seen = seen_to.min(to.saturating_add(ahead));
+        let last_duration = match stamps.get(to) {
+            Some(next) => next - stamps[to - 1],
+            None => video.last_duration,
+        };
+        let last_duration = match cut_us {
+            // The last picture is shown until the cut, not longer.
+            Some((_, Some(end_us))) => {
+                let end = US.rescale(end_us - zero_us, base) + origin;
+                last_duration.min((end - stamps[to - 1]).max(1))
+            }
+            _ => last_duration,
+        };
+        Ok(Window {
+            source_origin,
+            origin,
+            cut: cut_us,
+            kept: stamps[from..to].to_vec(),
+            before: stamps[first_seen..from].to_vec(),
+            after: stamps[to..last_seen].to_vec(),
+            margin,
+            one_chunk,
+            last_duration,
+        })
+    }
+}
+
+/// Length of the film from `origin`, pictures or sound, whichever ends later, in microseconds.
+fn length_us(index: &Index, origin: i64) -> i64 {
+    let video = &index.video;
+    let end = video.stamps.last().copied().unwrap_or(origin) + video.last_duration;
+    let pictures = video.time_base.rescale(end - origin, US);
+    let cut_off = video.time_base.rescale(origin, US) - index.start_us;
+    pictures.max(index.duration_us - cut_off)
+}
+
+fn sound(
+    audio: &Audio,
+    index: &Index,
+    spec: &Spec,
+    window: &Window,
+    carried: &mut Vec<String>,
+    notes: &mut Vec<String>,
+) -> Result<AudioPlan, Reason> {
+    let holds = holds_audio(spec.container, &audio.codec);
+    let (container, input) = (spec.container.name(), &index.identity.path);
+    let codec = match spec.audio {
+        AudioChoice::Flac => "flac",
+        AudioChoice::Aac => "aac",
+        AudioChoice::Copy if window.cut.is_some() => {
+            return Err(Reason::spec(
+                "sound can't be copied when the film is cut: use aac or flac (convert.audio)",
+            ));
+        }
+        AudioChoice::Copy if !holds => {
+            return Err(Reason::spec(format!(
+                "{container} can't hold {} sound as it is: use aac or flac (convert.audio)",
+                audio.codec
+            )));
+        }
+        AudioChoice::Auto if window.cut.is_some() || !holds => "aac",
+        _ => "copy",
+    };
+    let (mut sample_rate, mut layout) = (audio.sample_rate, audio.layout.clone());
+    let channels = audio.channels as usize;
+    if codec == "aac" {
+        sample_rate = AAC_RATES.iter().copied().find(|&rate| rate <= sample_rate).unwrap_or(7350);
+        if !AAC_LAYOUTS.contains(&layout.as_str()) {
+            let fallback = AAC_LAYOUTS.get(channels.wrapping_sub(1)).copied();
+            layout = fallback.map(str::to_owned).ok_or_else(|| {
+                Reason::input(format!(
+                    "{input}: sound with {channels} channels can't be written as aac: use flac"
+                ))
+            })?;
+        }
+    }
+    if codec == "flac" && channels > 8 {
+        return Err(Reason::input(format!(
+            "{input}: sound with {channels} channels can't be written as flac"
+        )));
+    }
+    let stream = audio.stream;
+    if codec == "copy" {
+        carried.push(format!("sound, stream {stream}: {} as it is", audio.codec));
+    } else {
+        carried.push(format!("sound, stream {stream}: {} as {codec}", audio.codec));
+        if (sample_rate, &layout) != (audio.sample_rate, &audio.layout) {
+            notes.push(format!(
+                "sound, stream {stream}: {} Hz {} becomes {sample_rate} Hz {layout}, which {codec} can hold",
+                audio.sample_rate, audio.layout
+            ));
+        }
+    }
+    Ok(AudioPlan {
+        stream,
+        codec: codec.to_owned(),
+        sample_rate,
+        layout,
+        origin_us: window.cut.map_or(index.start_us, |(start, _)| start),
+        window: window.cut,
+        language: audio.language.clone(),
+    })
+}
+
+/// The rate to declare: the container's, or else the one that the timestamps show on average.
+fn frame_rate(index: &Index, kept: &[i64]) -> Ratio {
+    let stated = index.video.frame_rate;
+    if stated.num > 0 && stated.den > 0 {
+        return stated;
+    }
+    let ticks = kept[kept.len() - 1] - kept[0];
+    let base = index.video.time_base;
+    let (num, den) = (i128::from(base.den) * (kept.len() as i128 - 1), i128::from(base.num) * i128::from(ticks));
+    if num <= 0 || den <= 0 {
+        return Ratio::new(25, 1);
+    }
+    // A thousandth of a frame a second is near enough for a figure that only chooses a level.
+    let milli = ((num * 1000 + den / 2) / den).clamp(1, 1_000_000);
+    Ratio::new(milli as i64, 1000)
+}
+
+fn is_constant(kept: &[i64], rate: Ratio, base: Ratio) -> bool {
+    let step = Ratio::new(rate.den, rate.num);
+    kept.iter()
+        .enumerate()
+        .all(|(at, stamp)| (stamp - kept[0] - step.rescale(at as i64, base)).abs() <= 1)
+}
+
+/// Bytes that a rank needs: a base, and pictures held by decoder, filters and encoder.
+fn memory(plan: &Plan) -> u64 {
+    let video = &plan.video;
+    let bytes = |width: u32, height: u32, format: &str| {
+        let deep = ["10", "12", "14", "16", "48", "64"].iter().any(|depth| format.contains(depth));
+        let samples = if format.contains("420") || format.contains("nv12") { 3 } else { 6 };
+        u64::from(width) * u64::from(height) * samples / 2 * if deep { 2 } else { 1 }
+    };
+    let source = bytes(video.source_width, video.source_height, &video.source_format);
+    let output = bytes(video.width, video.height, &video.format);
+    let margin = u64::from(video.margin.0 + video.margin.1);
+    let held = if plan.spec.encode.codec.is_intra_only() { 6 } else { lookahead(&plan.spec.encode.preset) };
+    (100 << 20) + source * (24 + margin) + output * held * 2
+}
+
+fn lookahead(preset: &str) -> u64 {
+    match preset {
+        "ultrafast" | "superfast" => 10,
+        "veryfast" => 20,
+        "faster" => 30,
+        "fast" => 40,
+        "medium" => 50,
+        "slow" => 60,
+        _ => 80,
+    }
+}
+
+/// Milliseconds of one core, by pictures a second measured per megapixel.
+fn cost(plan: &Plan) -> u64 {
+    let video = &plan.video;
+    let megapixels = |width: u32, height: u32| f64::from(width) * f64::from(height) / 1e6;
+    let encode = match plan.spec.encode.codec.encoder() {
+        "libx264" => match plan.spec.encode.preset.as_str() {
+            "ultrafast" => 5.0,
+            "superfast" => 7.0,
+            "veryfast" => 9.0,
+            "faster" => 13.0,
+            "fast" => 18.0,
+            "medium" => 22.0,
+            "slow" => 40.0,
+            "slower" => 90.0,
+            _ => 180.0,
+        },
+        _ => 40.0,
+    };
+    let frame = megapixels(video.width, video.height) * encode
+        + megapixels(video.source_width, video.source_height) * 4.0;
+    let coded = plan.audio.iter().filter(|audio| audio.codec != "copy").count() as f64;
+    let sound = coded * plan.duration_us() as f64 / 1000.0 / 40.0;
+    (frame * plan.frames() as f64 + sound) as u64 + 1
+}
+
