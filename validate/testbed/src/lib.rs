@@ -5,5 +5,6 @@ pub mod clip;
 pub mod drive;
 pub mod faults;
 pub mod mpi;
+pub mod postgres;
 pub mod reference;
 pub mod wait;
