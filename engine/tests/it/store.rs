@@ -8,11 +8,8 @@ use dvp_model::error::{Kind, Reason};
 use dvp_model::job::assign::Suspicion;
 use dvp_model::job::step::{Event, step};
 use dvp_model::job::{HeldBy, Job, Output, Phase, State, StateName};
-use dvp_model::media::Identity;
-use dvp_model::plan::stamp::Stamps;
-use dvp_model::plan::{AudioPlan, Chunk, Plan, VideoPlan};
+use dvp_model::plan::Plan;
 use dvp_model::spec::{SpecText, resolve};
-use dvp_model::time::Ratio;
 use dvp_model::wire::feed::What;
 use dvp_model::wire::worker::{Accepted, Locator, Report, Witness};
 use dvp_model::{BatchId, ChunkIndex, Epoch, Item, JobId, Millis, NodeName};
@@ -55,49 +52,33 @@ fn job(output: &str) -> Job {
     }
 }
 
+/// Thirty frames in three chunks, with sound.
 fn plan(job: &Job) -> Plan {
-    let path = job.input.clone();
-    Plan {
-        version: 1,
-        input: Identity { path, size: 1, mtime_ns: 2, inode: 3 },
-        spec: job.spec.clone(),
-        fingerprint: "f".into(),
-        video: VideoPlan {
-            stream: 0,
-            decoder: "h264".into(),
-            source_width: 320,
-            source_height: 180,
-            source_format: "yuv420p".into(),
-            width: 320,
-            height: 180,
-            format: "yuv420p".into(),
-            sample_aspect: Ratio::new(1, 1),
-            graph: String::new(),
-            time_base: Ratio::new(1, 24),
-            frame_rate: Ratio::new(24, 1),
-            origin: 0,
-            stamps: Stamps::from_sorted(&(0..30).collect::<Vec<i64>>()),
-            last_duration: 1,
-            reorder: 2,
-            margin: (0, 0),
-            threads: 1,
-            undecodable: 0,
-            ..serde_json::from_value(template()).unwrap()
+    let ratio = [1, 24];
+    serde_json::from_value(serde_json::json!({
+        "version": 1,
+        "input": {"path": job.input, "size": 1, "mtime_ns": 2, "inode": 3},
+        "spec": job.spec,
+        "fingerprint": "f",
+        "video": {
+            "stream": 0, "decoder": "h264", "source_width": 320, "source_height": 180,
+            "source_format": "yuv420p", "width": 320, "height": 180, "format": "yuv420p",
+            "sample_aspect": [1, 1], "graph": "", "time_base": ratio, "frame_rate": [24, 1],
+            "source_origin": 0, "origin": 0, "stamps": {"first": 0, "runs": [[1, 29]]},
+            "last_duration": 1, "around": [[], []], "constant_rate": true, "source_reorder": 2,
+            "color": {"range": "", "primaries": "", "transfer": "", "matrix": "", "chroma": ""},
+            "reorder": 2, "margin": [0, 0], "threads": 1, "undecodable": 0,
         },
-        audio: vec![AudioPlan {
-            stream: 1,
-            codec: "aac".into(),
-            sample_rate: 48_000,
-            layout: "stereo".into(),
-            window: None,
-            language: String::new(),
+        "audio": [{
+            "stream": 1, "codec": "aac", "sample_rate": 48000, "layout": "stereo",
+            "origin_us": 0, "window": null, "language": "",
         }],
-        chunks: (0..3).map(|n| Chunk { first: n * 10, frames: 10 }).collect(),
-        carried: Vec::new(),
-        notes: Vec::new(),
-        memory_per_rank: 1,
-        cost_ms: 1,
-    }
+        "chunks": [
+            {"first": 0, "frames": 10}, {"first": 10, "frames": 10}, {"first": 20, "frames": 10},
+        ],
+        "carried": [], "notes": [], "memory_per_rank": 1, "cost_ms": 1,
+    }))
+    .unwrap()
 }
 
 fn chunk(index: u32) -> Item {
@@ -235,8 +216,7 @@ async fn claims(store: &Store) {
         })
     };
     // Many at once: one gets it (a message delivered five times starts one run).
-    let (a, b, c, d, e) =
-        tokio::join!(claim("a"), claim("b"), claim("c"), claim("d"), claim("e"));
+    let (a, b, c, d, e) = tokio::join!(claim("a"), claim("b"), claim("c"), claim("d"), claim("e"));
     let won: Vec<Job> = [a, b, c, d, e].into_iter().flatten().collect();
     assert_eq!(won.len(), 1);
     assert_eq!((won[0].epoch, won[0].state.name()), (Epoch(1), StateName::Running));
@@ -286,13 +266,8 @@ async fn expiry(store: &Store) {
     let job = planned(store, "/out/x.mp4").await;
     store.claim(job.id, "gone", &place("far"), -1, |_, _| vec![]).await.unwrap();
     let found = store.leases(&place("a")).await.unwrap();
-    let expected = Lease {
-        job: job.id,
-        epoch: Epoch(1),
-        owner: "gone".into(),
-        here: false,
-        expired: true,
-    };
+    let expected =
+        Lease { job: job.id, epoch: Epoch(1), owner: "gone".into(), here: false, expired: true };
     assert_eq!(found, [expected]);
     assert!(store.lease_renew(job.id, Epoch(1), "gone", LEASE_MS).await.unwrap());
     assert!(!store.leases(&place("a")).await.unwrap()[0].expired);
@@ -375,7 +350,10 @@ async fn ends(store: &Store) {
     assert_eq!(store.publication_get(job.id).await.unwrap(), Some(publication.clone()));
     let refused = store.publication_put(job.id, Epoch(9), "me", &publication).await;
     assert!(matches!(refused, Err(StoreError::EpochLost(..))));
-    store.job_change_by(job.id, job.epoch, "me", asks(Event::Enter(job.epoch, Phase::Publishing))).await.unwrap();
+    store
+        .job_change_by(job.id, job.epoch, "me", asks(Event::Enter(job.epoch, Phase::Publishing)))
+        .await
+        .unwrap();
     let done = store.job_end_by(job.id, job.epoch, "me", asks(Event::Complete(job.epoch))).await;
     assert_eq!(done.unwrap().state, State::Completed);
 }

@@ -98,9 +98,8 @@ impl Drop for Postgres {
 /// The newest installed version's programs.
 fn installed() -> PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let newest = versions.max_by_key(|entry| {
-        entry.file_name().to_string_lossy().parse::<u32>().unwrap_or_default()
-    });
+    let newest = versions
+        .max_by_key(|entry| entry.file_name().to_string_lossy().parse::<u32>().unwrap_or_default());
     newest.expect("PostgreSQL (Debian package postgresql)").path().join("bin")
 }
 

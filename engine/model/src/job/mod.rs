@@ -222,7 +222,8 @@ pub struct Job {
     pub state: State,
     /// The plan in figures, once there is one.
     pub plan: Option<Summary>,
-    /// The last epoch that was started; 0 before the first.
+    /// The last epoch that was started; 0 before the first. (A state has an `epoch` of its own in JSON.)
+    #[serde(rename = "last_epoch")]
     pub epoch: Epoch,
     /// Launches that ended in a fault of the job's, towards its limit.
     pub attempts: u32,
@@ -333,4 +334,57 @@ pub struct Lane {
     pub done: u32,
     /// When it last said something.
     pub seen_at: Millis,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_survives_json_in_every_state() {
+        let spec = crate::spec::resolve(&SpecText::default(), Some("mp4")).unwrap();
+        let why = Reason::machine("disk full");
+        let states = [
+            State::Queued,
+            State::Running { epoch: Epoch(3), phase: Phase::Working },
+            State::Waiting { retry_at: Millis(5), why: why.clone() },
+            State::Holding { epoch: Epoch(3), by: HeldBy::Person },
+            State::Held { by: HeldBy::Engine(why.clone()) },
+            State::Cancelling { epoch: Epoch(3) },
+            State::Completed,
+            State::Failed { reason: why },
+            State::Cancelled,
+        ];
+        for state in states {
+            let job = Job {
+                id: JobId(uuid::Uuid::nil()),
+                version: 1,
+                input: "/in".into(),
+                output_path: "/out".into(),
+                force: false,
+                asked: SpecText::default(),
+                spec: spec.clone(),
+                ranks_wanted: None,
+                priority: 0,
+                batch: None,
+                state,
+                plan: None,
+                epoch: Epoch(4),
+                attempts: 0,
+                barren: 0,
+                chunks_done: 0,
+                sound_done: false,
+                frames_done: 0,
+                ranks: 0,
+                nodes: vec![],
+                output: None,
+                created_at: Millis(1),
+                started_at: None,
+                finished_at: None,
+                updated_at: Millis(1),
+            };
+            let json = serde_json::to_string(&job).unwrap();
+            assert_eq!(serde_json::from_str::<Job>(&json).unwrap(), job, "{json}");
+        }
+    }
 }

@@ -154,11 +154,15 @@ fn refuse_unfit(index: &Index, spec: &Spec, environment: &Environment) -> Result
     let picture = &environment.picture;
     if picture.interlaced {
         return unfit(
-            "its pictures are interlaced; add --task filter --set filter.preset=deinterlace".to_owned(),
+            "its pictures are interlaced; add --task filter --set filter.preset=deinterlace"
+                .to_owned(),
         );
     }
     if !picture.beside.is_empty() {
-        return unfit(format!("its pictures have {}, which can't be carried yet", picture.beside.join(", ")));
+        return unfit(format!(
+            "its pictures have {}, which can't be carried yet",
+            picture.beside.join(", ")
+        ));
     }
     let (codec, container) = (spec.encode.codec, spec.container);
     if !codec.fits(container) {
@@ -200,7 +204,9 @@ impl Window {
             match step {
                 Step::Cut { start_us, end_us } => {
                     let at = |moment: i64| {
-                        stamps.partition_point(|stamp| base.compare(stamp - origin, US, moment).is_lt())
+                        stamps.partition_point(|stamp| {
+                            base.compare(stamp - origin, US, moment).is_lt()
+                        })
                     };
                     let length_us = length_us(index, origin);
                     if end_us.is_some_and(|end| end > length_us) || *start_us >= length_us {
@@ -357,7 +363,8 @@ fn frame_rate(index: &Index, kept: &[i64]) -> Ratio {
     }
     let ticks = kept[kept.len() - 1] - kept[0];
     let base = index.video.time_base;
-    let (num, den) = (i128::from(base.den) * (kept.len() as i128 - 1), i128::from(base.num) * i128::from(ticks));
+    let (num, den) =
+        (i128::from(base.den) * (kept.len() as i128 - 1), i128::from(base.num) * i128::from(ticks));
     if num <= 0 || den <= 0 {
         return Ratio::new(25, 1);
     }
@@ -384,7 +391,11 @@ fn memory(plan: &Plan) -> u64 {
     let source = bytes(video.source_width, video.source_height, &video.source_format);
     let output = bytes(video.width, video.height, &video.format);
     let margin = u64::from(video.margin.0 + video.margin.1);
-    let held = if plan.spec.encode.codec.is_intra_only() { 6 } else { lookahead(&plan.spec.encode.preset) };
+    let held = if plan.spec.encode.codec.is_intra_only() {
+        6
+    } else {
+        lookahead(&plan.spec.encode.preset)
+    };
     (100 << 20) + source * (24 + margin) + output * held * 2
 }
 
@@ -424,4 +435,3 @@ fn cost(plan: &Plan) -> u64 {
     let sound = coded * plan.duration_us() as f64 / 1000.0 / 40.0;
     (frame * plan.frames() as f64 + sound) as u64 + 1
 }
-

@@ -139,9 +139,27 @@ pub fn holds_audio(container: Container, codec: &str) -> bool {
         }
         Container::Mkv => matches!(
             codec,
-            "aac" | "mp3" | "mp2" | "ac3" | "eac3" | "dts" | "truehd" | "mlp" | "flac" | "alac"
-                | "opus" | "vorbis" | "pcm_s16le" | "pcm_s24le" | "pcm_s32le" | "pcm_u8"
-                | "pcm_f32le" | "pcm_f64le" | "pcm_s16be" | "pcm_s24be" | "pcm_s32be"
+            "aac"
+                | "mp3"
+                | "mp2"
+                | "ac3"
+                | "eac3"
+                | "dts"
+                | "truehd"
+                | "mlp"
+                | "flac"
+                | "alac"
+                | "opus"
+                | "vorbis"
+                | "pcm_s16le"
+                | "pcm_s24le"
+                | "pcm_s32le"
+                | "pcm_u8"
+                | "pcm_f32le"
+                | "pcm_f64le"
+                | "pcm_s16be"
+                | "pcm_s24be"
+                | "pcm_s32be"
         ),
     }
 }
@@ -151,7 +169,8 @@ pub const AAC_RATES: &[u32] =
     &[96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350];
 
 /// Channel layouts of the AAC encoder, by number of channels from 1.
-pub const AAC_LAYOUTS: &[&str] = &["mono", "stereo", "3.0", "4.0", "5.0", "5.1", "6.1(back)", "7.1"];
+pub const AAC_LAYOUTS: &[&str] =
+    &["mono", "stereo", "3.0", "4.0", "5.0", "5.1", "6.1(back)", "7.1"];
 
 #[cfg(test)]
 mod tests {
