@@ -1,7 +1,23 @@
 //! The media pipeline: finds out what is in a file, makes chunks and the sound of a plan, joins them
 //! into the output. Knows nothing of MPI, of the engine, or of where a request comes from.
 
+mod av;
+mod chunk;
+mod color;
+mod decode;
+mod encode;
+mod entry;
+mod filter;
+mod index;
+mod layout;
+mod log;
 pub mod object;
+mod picture;
+mod pixels;
+mod proof;
+mod source;
+mod versions;
+mod window;
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -9,6 +25,7 @@ use std::sync::atomic::AtomicBool;
 use dvp_model::error::Reason;
 use dvp_model::media::Index;
 use dvp_model::plan::Plan;
+use dvp_model::plan::make::{self, Environment};
 use dvp_model::wire::worker::{AssembleRequest, Assembled, PlanRequest, Report, Versions};
 use dvp_model::{FilePath, Item};
 
@@ -29,15 +46,16 @@ impl From<Reason> for AssembleFault {
 
 /// Prepares libav for this process: silence on stdout and stderr, its last complaints kept for reasons.
 /// To be called once, before anything else here.
-pub fn init() {}
+pub fn init() {
+    log::capture();
+}
 
 /// Reads a file's headers and the index of its pictures. `progress(done, total)` counts bytes.
 ///
 /// # Errors
 /// `NotFound` for a missing file, `Input` for one that is unfit, `Machine` when reading fails.
 pub fn index(input: &FilePath, progress: &mut dyn FnMut(u64, u64)) -> Result<Index, Reason> {
-    let _ = (input, progress);
-    Err(Reason::bug("the media pipeline is not built in"))
+    Ok(index::read(input, progress)?.index)
 }
 
 /// Indexes the input and plans the work.
@@ -45,8 +63,22 @@ pub fn index(input: &FilePath, progress: &mut dyn FnMut(u64, u64)) -> Result<Ind
 /// # Errors
 /// As [`index`]; and `Input` or `Spec` for what the spec can't do with this input.
 pub fn plan(request: &PlanRequest, progress: &mut dyn FnMut(u64, u64)) -> Result<Plan, Reason> {
-    let _ = (request, progress);
-    Err(Reason::bug("the media pipeline is not built in"))
+    let found = index::read(&request.input, progress)?;
+    let (index, codec) = (&found.index, request.spec.encode.codec);
+    let mut graph = make::graph(index, &request.spec);
+    let mut picture = picture::through(&graph, index, &found.first, codec)?;
+    let (width, height) = picture::fitting(&picture, codec);
+    if (width, height) != (picture.width, picture.height) {
+        let separator = if graph.is_empty() { "" } else { "," };
+        graph.push_str(&format!("{separator}scale={width}:{height}"));
+        picture = picture::through(&graph, index, &found.first, codec)?;
+    }
+    picture.beside.extend(found.beside);
+    if picture::has_alpha(&index.video.pixel_format) && !picture::has_alpha(&picture.format) {
+        picture.beside.push("transparency".to_owned());
+    }
+    let fingerprint = versions().fingerprint;
+    make::make(index, &request.spec, &Environment { fingerprint, picture, graph })
 }
 
 /// Makes one item of a plan and writes its object to `dest` (a temporary name: naming it is the
@@ -64,8 +96,10 @@ pub fn run_item(
     progress: &mut dyn FnMut(u64),
     stop: &AtomicBool,
 ) -> Result<Report, Reason> {
-    let _ = (plan, item, dest, progress, stop);
-    Err(Reason::bug("the media pipeline is not built in"))
+    match item {
+        Item::Chunk(index) => chunk::run(plan, index, dest, progress, stop),
+        Item::Sound => Err(Reason::bug("this build can't do sound")),
+    }
 }
 
 /// Joins accepted objects into the output under its temporary name, verifies and flushes it.
@@ -78,15 +112,15 @@ pub fn assemble(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Assembled, AssembleFault> {
     let _ = (request, progress);
-    Err(Reason::bug("the media pipeline is not built in").into())
+    Err(Reason::bug("this build can't assemble").into())
 }
 
 /// What works here, and the fingerprint that every rank of a job must share.
 pub fn versions() -> Versions {
-    Versions {
-        protocol: dvp_model::wire::worker::PROTOCOL,
-        build: env!("CARGO_PKG_VERSION").to_owned(),
-        fingerprint: String::new(),
-        libraries: Default::default(),
-    }
+    versions::versions()
+}
+
+/// The reason of work that was told to stop.
+fn stopped() -> Reason {
+    Reason::conflict("stopped before it was done, as asked")
 }

@@ -106,6 +106,7 @@ pub fn make(index: &Index, spec: &Spec, environment: &Environment) -> Result<Pla
             source_width: video.width,
             source_height: video.height,
             source_format: video.pixel_format.clone(),
+            source_aspect: video.sample_aspect,
             width: picture.width,
             height: picture.height,
             format: picture.format.clone(),

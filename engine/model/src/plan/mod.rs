@@ -62,6 +62,8 @@ pub struct VideoPlan {
     pub format: String,
     /// Sample aspect ratio of the output; 0/1 when unknown.
     pub sample_aspect: Ratio,
+    /// Sample aspect ratio of decoded pictures; 0/1 when unknown.
+    pub source_aspect: Ratio,
     /// Whole filter graph between decoder and encoder, in libavfilter's syntax; may be empty.
     pub graph: String,
     /// Source time base: seconds a tick of `stamps`.

@@ -1,0 +1,97 @@
+//! Whether a file is whole, as far as its own bookkeeping tells: does its index, or its outermost
+//! element, reach past the file's end?
+//!
+//! Unsafe because libav is C. Sound because index entries are only read, one at a time, while the source
+//! that owns them is borrowed.
+#![allow(unsafe_code)]
+
+use dvp_model::FilePath;
+use dvp_model::error::Reason;
+use ffmpeg_next::ffi;
+
+use super::av;
+use super::source::Source;
+
+/// Matroska's segment element.
+const SEGMENT: [u8; 4] = [0x18, 0x53, 0x80, 0x67];
+
+/// Whether the container keeps an index of every packet in one place (mp4, mov).
+pub fn has_index(source: &Source) -> bool {
+    av::format_name(source.context()).split(',').any(|name| name == "mp4")
+}
+
+/// Refuses a file that must have been longer.
+///
+/// # Errors
+/// `Input` when it is cut off.
+pub fn check_whole(source: &Source) -> Result<(), Reason> {
+    let (path, size) = (&source.identity().path, source.identity().size);
+    if !has_index(source) {
+        let head = source.head(4096)?;
+        return match segment_end(&head) {
+            Some(end) if end > size => Err(cut_off(path)),
+            _ => Ok(()),
+        };
+    }
+    for stream in source.streams() {
+        // SAFETY: the entry numbers are within the count; libav only reads the stream it is given.
+        unsafe {
+            for at in 0..ffi::avformat_index_get_entries_count(stream) {
+                let entry =
+                    ffi::avformat_index_get_entry(std::ptr::from_ref(stream).cast_mut(), at);
+                let Some(entry) = entry.as_ref() else { continue };
+                let end = entry.pos.saturating_add(entry.size().max(0).into());
+                if end > size as i64 {
+                    return Err(cut_off(path));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The reason for a file that ends too early.
+pub fn cut_off(path: &FilePath) -> Reason {
+    Reason::input(format!(
+        "{path} is cut off: its index reaches past the file's end; get a whole copy"
+    ))
+}
+
+/// Where a Matroska file's segment ends, if it says so.
+fn segment_end(head: &[u8]) -> Option<u64> {
+    let (_, header_size, at) = element(head, 0)?;
+    let at = at.checked_add(usize::try_from(header_size?).ok()?)?;
+    let (id, size, body) = element(head, at)?;
+    (id == SEGMENT).then_some(())?;
+    size?.checked_add(body as u64)
+}
+
+/// An element of four id bytes at `at`: its id, its size if known, where its body begins.
+fn element(head: &[u8], at: usize) -> Option<([u8; 4], Option<u64>, usize)> {
+    let id: [u8; 4] = head.get(at..at + 4)?.try_into().ok()?;
+    let first = *head.get(at + 4)?;
+    let length = first.leading_zeros() as usize + 1;
+    let bytes = (length <= 8).then(|| head.get(at + 4..at + 4 + length))??;
+    let marker = 0xffu64.checked_shr(length as u32)?;
+    let size =
+        bytes[1..].iter().fold(u64::from(first) & marker, |sum, &byte| sum << 8 | u64::from(byte));
+    let unknown = (1u64 << (7 * length)) - 1;
+    Some((id, (size != unknown).then_some(size), at + 4 + length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_says_where_it_ends() {
+        let mut head = vec![0x1a, 0x45, 0xdf, 0xa3, 0x82, 1, 2];
+        head.extend(SEGMENT);
+        head.extend([0x01, 0, 0, 0, 0, 0, 0x10, 0]);
+        assert_eq!(segment_end(&head), Some(7 + 4 + 8 + 0x1000));
+        let at = head.len() - 8;
+        head[at..].copy_from_slice(&[0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
+        assert_eq!(segment_end(&head), None);
+        assert_eq!(segment_end(&head[..9]), None);
+    }
+}

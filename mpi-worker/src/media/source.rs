@@ -1,0 +1,440 @@
+//! Opens an input: only mp4, mov and Matroska, only this one file, within bounds, and only if it still is
+//! the file that was planned. All reading goes through our own file handle: libav opens nothing.
+//!
+//! Unsafe because libav is C and calls back for bytes. Sound because the context, its I/O context and the
+//! file it reads are owned together, at fixed addresses, and freed in that order; callbacks touch only
+//! that file and can't panic.
+#![allow(unsafe_code)]
+
+use std::ffi::{c_char, c_int, c_void};
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::ptr;
+
+use dvp_model::FilePath;
+use dvp_model::error::{Kind, Reason};
+use dvp_model::media::Identity;
+use ffmpeg_next::ffi;
+
+use super::av::{self, AvError, Dict, Packet};
+use super::log;
+
+/// Most streams of a file.
+const MOST_STREAMS: c_int = 64;
+/// Largest width or height.
+const LARGEST_SIDE: c_int = 16384;
+/// Most pixels of a picture.
+pub const MOST_PIXELS: i64 = 8192 * 8192;
+/// Bytes read at once.
+const BUFFER: usize = 1 << 16;
+/// Demuxers that may run.
+const FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm";
+
+/// The file below libav.
+struct Bytes {
+    file: File,
+    at: u64,
+    size: u64,
+    /// Payload is not wanted: give zeros without reading (see [`Source::skim`]).
+    skim: bool,
+    error: Option<io::Error>,
+}
+
+/// An opened input.
+pub struct Source {
+    context: *mut ffi::AVFormatContext,
+    io: *mut ffi::AVIOContext,
+    bytes: Box<Bytes>,
+    path: FilePath,
+    identity: Identity,
+}
+
+impl Source {
+    /// Opens `path`, which must be the file `expected` if that is given. With `probe`, the streams'
+    /// parameters are completed by decoding a little of each.
+    ///
+    /// # Errors
+    /// `NotFound`; `Input` for what is no fit file or has changed; `Machine` when reading fails.
+    pub fn open(
+        path: &FilePath,
+        expected: Option<&Identity>,
+        probe: bool,
+    ) -> Result<Source, Reason> {
+        let found = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+        if found.is_dir() {
+            return Err(Reason::input(format!("{path} is a folder: name a video file")));
+        }
+        if !found.is_file() {
+            return Err(Reason::input(format!("{path} is not a regular file: name a video file")));
+        }
+        let file = File::open(path).map_err(|error| unreadable(path, &error))?;
+        let identity = identity(path, &file.metadata().map_err(|error| unreadable(path, &error))?);
+        if expected.is_some_and(|expected| !same(expected, &identity)) {
+            return Err(changed(path));
+        }
+        if identity.size == 0 {
+            return Err(Reason::input(format!("{path} is empty: it holds no video")));
+        }
+        log::forget();
+        let format = detect(path, &file)?;
+        let bytes = Box::new(Bytes { file, at: 0, size: identity.size, skim: false, error: None });
+        let mut source = Source {
+            context: ptr::null_mut(),
+            io: ptr::null_mut(),
+            bytes,
+            path: path.clone(),
+            identity,
+        };
+        source.connect(format)?;
+        source.check_bounds()?;
+        if probe {
+            source.probe()?;
+        }
+        Ok(source)
+    }
+
+    fn connect(&mut self, format: *const ffi::AVInputFormat) -> Result<(), Reason> {
+        let no_memory = || Reason::machine("out of memory");
+        let mut options =
+            Dict::new([("format_whitelist", FORMATS), ("protocol_whitelist", "none")]);
+        // SAFETY: buffer and contexts are freshly allocated; `bytes` is boxed and outlives both.
+        let code = unsafe {
+            let buffer = ffi::av_malloc(BUFFER).cast::<u8>();
+            self.io = ffi::avio_alloc_context(
+                buffer,
+                BUFFER as c_int,
+                0,
+                ptr::from_mut::<Bytes>(&mut self.bytes).cast(),
+                Some(read),
+                None,
+                Some(seek),
+            );
+            if self.io.is_null() {
+                ffi::av_free(buffer.cast());
+                return Err(no_memory());
+            }
+            let mut context = ffi::avformat_alloc_context();
+            if context.is_null() {
+                return Err(no_memory());
+            }
+            (*context).pb = self.io;
+            (*context).flags |= ffi::AVFMT_FLAG_CUSTOM_IO;
+            (*context).io_open = Some(refuse_open);
+            (*context).max_streams = MOST_STREAMS;
+            // Frees the context and sets it to null when it fails.
+            let code = ffi::avformat_open_input(&mut context, c"".as_ptr(), format, options.raw());
+            self.context = context;
+            code
+        };
+        av::check(code).map(drop).map_err(|error| self.unfit(error))
+    }
+
+    /// Why the file can't be opened, for a person.
+    fn unfit(&mut self, error: AvError) -> Reason {
+        let path = self.path.clone();
+        if let Some(failed) = self.bytes.error.take() {
+            return unreadable(&path, &failed);
+        }
+        if log::said("moov atom not found") {
+            return Reason::input(format!(
+                "{path} is cut off or was never finished: its index (moov) is missing; get a whole copy"
+            ));
+        }
+        error.reason(Kind::Input, format!("{path} can't be read as a video file"))
+    }
+
+    fn check_bounds(&self) -> Result<(), Reason> {
+        let unfit = |text: String| Err(Reason::input(format!("{}: {text}", self.path)));
+        if self.context().nb_streams == 0 {
+            return unfit("it has no streams".to_owned());
+        }
+        if self.context().nb_streams > MOST_STREAMS as u32 {
+            return unfit(format!("it has more than {MOST_STREAMS} streams"));
+        }
+        for stream in self.streams() {
+            // SAFETY: every stream has parameters.
+            let par = unsafe { &*stream.codecpar };
+            let pixels = i64::from(par.width) * i64::from(par.height);
+            if par.width > LARGEST_SIDE || par.height > LARGEST_SIDE || pixels > MOST_PIXELS {
+                return unfit(format!(
+                    "its pictures are {}x{}: at most {LARGEST_SIDE} a side and {MOST_PIXELS} pixels",
+                    par.width, par.height
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn probe(&mut self) -> Result<(), Reason> {
+        let pixels = MOST_PIXELS.to_string();
+        let count = self.context().nb_streams as usize;
+        let mut options: Vec<Dict> = (0..count)
+            .map(|_| Dict::new([("max_pixels", pixels.as_str()), ("threads", "1")]))
+            .collect();
+        let mut raw: Vec<*mut ffi::AVDictionary> =
+            options.iter_mut().map(|dict| unsafe { *dict.raw() }).collect();
+        // SAFETY: one dictionary a stream, as libav wants; what it changes is put back to be freed.
+        let code = unsafe { ffi::avformat_find_stream_info(self.context, raw.as_mut_ptr()) };
+        for (dict, raw) in options.iter_mut().zip(raw) {
+            // SAFETY: libav keeps the dictionaries valid and leaves them to us.
+            unsafe { *dict.raw() = raw };
+        }
+        av::check(code).map_err(|error| self.unfit(error))?;
+        self.check_bounds()
+    }
+
+    /// libav's context.
+    pub fn context(&self) -> &ffi::AVFormatContext {
+        // SAFETY: not null once `open` has returned.
+        unsafe { &*self.context }
+    }
+
+    /// Its streams, in file order.
+    pub fn streams(&self) -> impl Iterator<Item = &ffi::AVStream> {
+        let context = self.context();
+        // SAFETY: libav holds `nb_streams` valid streams.
+        (0..context.nb_streams as usize).map(|at| unsafe { &**context.streams.add(at) })
+    }
+
+    /// Stream `index`.
+    pub fn stream(&self, index: u32) -> Result<&ffi::AVStream, Reason> {
+        self.streams().nth(index as usize).ok_or_else(|| changed(&self.path))
+    }
+
+    /// Reads packets of stream `index` only.
+    pub fn select(&mut self, index: u32) {
+        let context = self.context();
+        for at in 0..context.nb_streams as usize {
+            // SAFETY: `discard` is a field for callers to set.
+            unsafe {
+                (**context.streams.add(at)).discard = if at == index as usize {
+                    ffi::AVDiscard::AVDISCARD_DEFAULT
+                } else {
+                    ffi::AVDiscard::AVDISCARD_ALL
+                };
+            }
+        }
+    }
+
+    /// From here on packets are wanted for their times alone: their bytes read as zeros, at memory speed.
+    /// Only for mp4 and mov, whose index lies in one place.
+    pub fn skim(&mut self) {
+        self.bytes.skim = true;
+    }
+
+    /// Where reading stands, in bytes of the file.
+    pub fn position(&self) -> u64 {
+        self.bytes.at
+    }
+
+    /// The file.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Goes to the last entry point of stream `index` at or before `target` (its ticks).
+    pub fn seek(&mut self, index: u32, target: i64) -> Result<(), AvError> {
+        // SAFETY: an open context.
+        av::check(unsafe {
+            ffi::av_seek_frame(self.context, index as c_int, target, ffi::AVSEEK_FLAG_BACKWARD)
+        })
+        .map(drop)
+    }
+
+    /// The next packet of the selected streams; none at the end.
+    ///
+    /// # Errors
+    /// `Machine` when reading fails, `Input` when the container is damaged.
+    pub fn read(&mut self, packet: &mut Packet) -> Result<bool, Reason> {
+        packet.clear();
+        // SAFETY: an open context and an empty packet.
+        let code = unsafe { ffi::av_read_frame(self.context, packet.raw()) };
+        if let Some(error) = self.bytes.error.take() {
+            return Err(unreadable(&self.path, &error));
+        }
+        match av::check(code) {
+            Ok(_) => Ok(true),
+            Err(AvError(ffi::AVERROR_EOF)) => Ok(false),
+            Err(error) => {
+                Err(error.reason(Kind::Input, format!("{} is damaged or cut off", self.path)))
+            }
+        }
+    }
+
+    /// The file's first bytes, at most `size`.
+    pub fn head(&self, size: usize) -> Result<Vec<u8>, Reason> {
+        let mut head = vec![0; size];
+        let read = self.bytes.file.read_at(&mut head, 0);
+        head.truncate(read.map_err(|error| unreadable(&self.path, &error))?);
+        Ok(head)
+    }
+
+    /// Whether the file that was planned is still there.
+    ///
+    /// # Errors
+    /// `Input` when another one is.
+    pub fn check_unchanged(planned: &Identity) -> Result<(), Reason> {
+        let path = &planned.path;
+        let found = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+        if same(planned, &identity(path, &found)) { Ok(()) } else { Err(changed(path)) }
+    }
+
+    /// Whether the file at the path still is the one that was opened.
+    ///
+    /// # Errors
+    /// `Input` when it isn't.
+    pub fn still_same(&self) -> Result<(), Reason> {
+        let found = std::fs::metadata(&self.path).map_err(|_| changed(&self.path))?;
+        let open = self.bytes.file.metadata().map_err(|error| unreadable(&self.path, &error))?;
+        let same =
+            [found, open].iter().all(|file| same(&self.identity, &identity(&self.path, file)));
+        if same { Ok(()) } else { Err(changed(&self.path)) }
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        // SAFETY: the format context goes first (it does not own the I/O context: CUSTOM_IO), then the
+        // I/O context's buffer, which libav may have replaced, then the I/O context.
+        unsafe {
+            ffi::avformat_close_input(&mut self.context);
+            if !self.io.is_null() {
+                ffi::av_freep((&raw mut (*self.io).buffer).cast());
+                ffi::avio_context_free(&mut self.io);
+            }
+        }
+    }
+}
+
+fn identity(path: &FilePath, found: &Metadata) -> Identity {
+    Identity {
+        path: path.clone(),
+        size: found.len(),
+        mtime_ns: found.mtime() * 1_000_000_000 + found.mtime_nsec(),
+        inode: found.ino(),
+    }
+}
+
+fn same(a: &Identity, b: &Identity) -> bool {
+    (a.size, a.mtime_ns, a.inode) == (b.size, b.mtime_ns, b.inode)
+}
+
+fn changed(path: &FilePath) -> Reason {
+    Reason::input(format!(
+        "input changed: {path} is no longer the file that was planned; submit it anew"
+    ))
+}
+
+fn unreadable(path: &FilePath, error: &io::Error) -> Reason {
+    match error.kind() {
+        io::ErrorKind::NotFound => Reason::not_found(format!("there is no file {path}")),
+        io::ErrorKind::NotADirectory => Reason::not_found(format!("there is no file {path}")),
+        io::ErrorKind::PermissionDenied => {
+            Reason::input(format!("{path} can't be read: permission denied"))
+        }
+        _ => Reason::machine(format!("{path} can't be read: {error}")),
+    }
+}
+
+/// The demuxer for a file's first bytes, if it is one of ours.
+fn detect(path: &FilePath, file: &File) -> Result<*const ffi::AVInputFormat, Reason> {
+    const PADDING: usize = ffi::AVPROBE_PADDING_SIZE as usize;
+    let mut head = vec![0u8; (1 << 17) + PADDING];
+    let room = head.len() - PADDING;
+    let mut filled = 0;
+    while filled < room {
+        match file.read_at(&mut head[filled..room], filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(unreadable(path, &error)),
+        }
+    }
+    let mut data = ffi::AVProbeData {
+        filename: c"".as_ptr(),
+        buf: head.as_mut_ptr(),
+        buf_size: filled as c_int,
+        mime_type: ptr::null(),
+    };
+    let mut score = 0;
+    // SAFETY: the buffer has the padding of zeros that libav asks for; the format found is static.
+    let (format, name, long_name) = unsafe {
+        let format = ffi::av_probe_input_format3(&mut data, 1, &mut score);
+        match format.as_ref() {
+            None => (format, String::new(), String::new()),
+            Some(found) => (format, av::text(found.name), av::text(found.long_name)),
+        }
+    };
+    if name.split(',').any(|name| name == "mp4" || name == "matroska") {
+        return Ok(format);
+    }
+    if name.is_empty() || score <= ffi::AVPROBE_SCORE_MAX / 4 {
+        return Err(Reason::input(format!(
+            "{path} is not a video file: mp4, mov and mkv are read"
+        )));
+    }
+    Err(Reason::input(format!(
+        "{path} is not mp4, mov or mkv, which are read (it looks like {long_name})"
+    )))
+}
+
+unsafe extern "C" fn read(opaque: *mut c_void, buffer: *mut u8, size: c_int) -> c_int {
+    // SAFETY: `opaque` is the boxed `Bytes` of an open source; libav calls from the thread that uses it.
+    let bytes = unsafe { &mut *opaque.cast::<Bytes>() };
+    let wanted = (size.max(0) as u64).min(bytes.size.saturating_sub(bytes.at)) as usize;
+    if wanted == 0 {
+        return ffi::AVERROR_EOF;
+    }
+    // SAFETY: libav gives a buffer of `size` bytes.
+    let buffer = unsafe { std::slice::from_raw_parts_mut(buffer, wanted) };
+    if bytes.skim {
+        buffer.fill(0);
+        bytes.at += wanted as u64;
+        return wanted as c_int;
+    }
+    loop {
+        match bytes.file.read_at(buffer, bytes.at) {
+            Ok(0) => return ffi::AVERROR_EOF,
+            Ok(read) => {
+                bytes.at += read as u64;
+                return read as c_int;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                bytes.error = Some(error);
+                return ffi::AVERROR(5);
+            }
+        }
+    }
+}
+
+unsafe extern "C" fn seek(opaque: *mut c_void, offset: i64, whence: c_int) -> i64 {
+    // SAFETY: as in `read`.
+    let bytes = unsafe { &mut *opaque.cast::<Bytes>() };
+    let base = match whence & !(ffi::AVSEEK_FORCE as c_int) {
+        0 => 0,
+        1 => bytes.at as i64,
+        2 => bytes.size as i64,
+        whence if whence == ffi::AVSEEK_SIZE as c_int => return bytes.size as i64,
+        _ => return i64::from(ffi::AVERROR(22)),
+    };
+    match base.checked_add(offset) {
+        Some(to) if to >= 0 => {
+            bytes.at = to as u64;
+            to
+        }
+        _ => i64::from(ffi::AVERROR(22)),
+    }
+}
+
+/// Nothing else is ever opened: no playlist's entries, no data references.
+unsafe extern "C" fn refuse_open(
+    _context: *mut ffi::AVFormatContext,
+    _io: *mut *mut ffi::AVIOContext,
+    _url: *const c_char,
+    _flags: c_int,
+    _options: *mut *mut ffi::AVDictionary,
+) -> c_int {
+    ffi::AVERROR(13)
+}
