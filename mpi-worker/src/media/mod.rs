@@ -1,6 +1,7 @@
 //! The media pipeline: finds out what is in a file, makes chunks and the sound of a plan, joins them
 //! into the output. Knows nothing of MPI, of the engine, or of where a request comes from.
 
+mod assemble;
 mod av;
 mod chunk;
 mod color;
@@ -9,13 +10,18 @@ mod encode;
 mod entry;
 mod filter;
 mod index;
+mod join;
 mod layout;
 mod log;
+mod mux;
 pub mod object;
+mod parameters;
 mod picture;
 mod pixels;
 mod proof;
 mod source;
+mod timeline;
+mod verify;
 mod versions;
 mod window;
 
@@ -111,8 +117,7 @@ pub fn assemble(
     request: &AssembleRequest,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Assembled, AssembleFault> {
-    let _ = (request, progress);
-    Err(Reason::bug("this build can't assemble").into())
+    assemble::assemble(request, progress)
 }
 
 /// What works here, and the fingerprint that every rank of a job must share.

@@ -1,3 +1,4 @@
 //! Tests of the worker: real ranks under mpirun on clips generated on the spot, compared with ffmpeg.
 
+mod assemble;
 mod traps;
