@@ -2,6 +2,7 @@
 //! into the output. Knows nothing of MPI, of the engine, or of where a request comes from.
 
 mod assemble;
+pub mod audio;
 mod av;
 mod chunk;
 mod color;
@@ -104,7 +105,7 @@ pub fn run_item(
 ) -> Result<Report, Reason> {
     match item {
         Item::Chunk(index) => chunk::run(plan, index, dest, progress, stop),
-        Item::Sound => Err(Reason::bug("this build can't do sound")),
+        Item::Sound => audio::sound(plan, dest, progress, stop),
     }
 }
 

@@ -1,4 +1,5 @@
 //! Tests of the worker: real ranks under mpirun on clips generated on the spot, compared with ffmpeg.
 
 mod assemble;
+mod audio;
 mod traps;

@@ -1,0 +1,255 @@
+//! The sound of a plan: all its audio streams, whole and once, into one object, copied or encoded anew.
+//! Knows nothing of pictures, ranks and containers beyond what a container can say about priming.
+
+mod coder;
+mod convert;
+mod copy;
+mod encode;
+mod place;
+mod skip;
+mod verify;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use dvp_model::error::Reason;
+use dvp_model::plan::{AudioPlan, Plan};
+use dvp_model::spec::Container;
+use dvp_model::time::Ratio;
+use dvp_model::wire::worker::{Report, Witness};
+use dvp_model::{FilePath, Item};
+use ffmpeg_next::ffi;
+
+use super::av::{self, Packet};
+use super::object::{Header, Writer};
+use super::source::Source;
+use copy::Copy;
+use encode::Encode;
+use verify::Expected;
+
+/// Of the thousandths of progress, those that are told while the object is written.
+const WRITTEN: u64 = 900;
+const US: Ratio = Ratio::new(1, 1_000_000);
+
+/// Makes the sound's object at `dest`. `progress` is told thousandths; when `stop` is set, this returns
+/// soon with a `Conflict` reason. What was written is read back and decoded before this returns.
+///
+/// # Errors
+/// `Input` for damage, for sound that changes its form, or for a file that is no longer the planned one;
+/// `Machine` for a full disk and the like; `Bug` when what was written is not what went in.
+pub fn sound(
+    plan: &Plan,
+    dest: &Path,
+    progress: &mut dyn FnMut(u64),
+    stop: &AtomicBool,
+) -> Result<Report, Reason> {
+    let begun = Instant::now();
+    let film = Film { plan };
+    let mut source = Source::open(&plan.input.path, Some(&plan.input), true)?;
+    let wanted: Vec<u32> = plan.audio.iter().map(|audio| audio.stream).collect();
+    coder::hear_only(&source, &wanted);
+    let mut lanes = Lanes::open(&film, &source)?;
+    let header =
+        Header { item: Item::Sound, plan: plan.hash(), streams: lanes.streams(&film, &source)? };
+    let mut out = Output { writer: Writer::create(dest, &header)?, span: None };
+    lanes.run(&film, &mut source, &mut out, progress, stop)?;
+    source.still_same()?;
+    let (packets, span) = (out.writer.packets(), out.span.unwrap_or_default());
+    let (sha256, size) = out.writer.finish()?;
+    let mut told = WRITTEN;
+    let rest = 1000 - WRITTEN;
+    verify::verify(dest, &lanes.expected()?, stop, &mut |done| {
+        let now = WRITTEN + done * rest / packets.max(1);
+        if now > told {
+            told = now;
+            progress(now);
+        }
+    })?;
+    if told < 1000 {
+        progress(1000);
+    }
+    Ok(Report {
+        frames: packets,
+        span,
+        witness: Witness::default(),
+        sha256,
+        size,
+        wall_ms: begun.elapsed().as_millis() as u64,
+        remarks: lanes.remarks(&film),
+    })
+}
+
+/// What lanes ask of the plan.
+pub struct Film<'a> {
+    plan: &'a Plan,
+}
+
+impl Film<'_> {
+    fn path(&self) -> &FilePath {
+        &self.plan.input.path
+    }
+
+    fn audio(&self, number: u16) -> &AudioPlan {
+        &self.plan.audio[usize::from(number)]
+    }
+
+    /// Whether the container says of each packet which samples are not heard. Matroska does, through
+    /// DiscardPadding; mp4 says it with an edit list, which follows from the packets' times.
+    fn marks_priming(&self) -> bool {
+        self.plan.spec.container == Container::Mkv
+    }
+
+    /// A gap longer than the film is none, but broken timestamps.
+    fn longest_gap_s(&self) -> i64 {
+        self.plan.duration_us().max(0) / 1_000_000 + 60
+    }
+
+    /// A moment in the film, as a person reads it.
+    fn moment(&self, time: Option<i64>, base: Ratio) -> String {
+        let Some(time) = time else { return "its end".to_owned() };
+        let video = &self.plan.video;
+        let start_us = video.time_base.rescale(video.source_origin, US);
+        format!("{:.3} s", (base.rescale(time, US) - start_us) as f64 / 1e6)
+    }
+}
+
+/// Where packets go.
+struct Output {
+    writer: Writer,
+    /// First and last time, ticks of their streams.
+    span: Option<(i64, i64)>,
+}
+
+impl Output {
+    fn packet(&mut self, packet: &super::object::Packet) -> Result<(), Reason> {
+        let (first, last) = self.span.unwrap_or((packet.pts, packet.pts));
+        self.span = Some((first.min(packet.pts), last.max(packet.pts)));
+        self.writer.packet(packet)
+    }
+}
+
+/// What is done with one stream.
+enum Lane {
+    Copy { copy: Copy, packets: u64 },
+    Encode(Box<Encode>),
+}
+
+struct Lanes(Vec<Lane>);
+
+impl Lanes {
+    fn open(film: &Film, source: &Source) -> Result<Lanes, Reason> {
+        let open = |(number, audio): (usize, &AudioPlan)| {
+            let stream = source.stream(audio.stream)?;
+            let (par, base) = (av::parameters(stream), av::ratio(stream.time_base));
+            if par.codec_type != ffi::AVMediaType::AVMEDIA_TYPE_AUDIO {
+                return Err(Reason::bug(format!("stream {} is no sound", audio.stream)));
+            }
+            let number = number as u16;
+            Ok(match audio.codec.as_str() {
+                "copy" => Lane::Copy { copy: Copy::new(film, number, par, base)?, packets: 0 },
+                _ => Lane::Encode(Box::new(Encode::new(film, number, par, base)?)),
+            })
+        };
+        film.plan.audio.iter().enumerate().map(open).collect::<Result<_, _>>().map(Lanes)
+    }
+
+    fn streams(&self, film: &Film, source: &Source) -> Result<Vec<super::object::Stream>, Reason> {
+        let described = |(lane, audio): (&Lane, &AudioPlan)| match lane {
+            Lane::Copy { .. } => Ok(coder::described(av::parameters(source.stream(audio.stream)?))),
+            Lane::Encode(encode) => encode.described(),
+        };
+        self.0.iter().zip(&film.plan.audio).map(described).collect()
+    }
+
+    fn run(
+        &mut self,
+        film: &Film,
+        source: &mut Source,
+        out: &mut Output,
+        progress: &mut dyn FnMut(u64),
+        stop: &AtomicBool,
+    ) -> Result<(), Reason> {
+        let mut packet = Packet::new()?;
+        let mut told = 0;
+        while !self.are_over() && source.read(&mut packet)? {
+            if stop.load(Ordering::Relaxed) {
+                return Err(stopped());
+            }
+            let index = packet.get().stream_index as u32;
+            let place = film.plan.audio.iter().position(|audio| audio.stream == index);
+            let Some(number) = place else { continue };
+            match &mut self.0[number] {
+                Lane::Copy { copy, packets } => {
+                    let par = av::parameters(source.stream(index)?);
+                    let samples = coder::samples_of(par, packet.data().len());
+                    refuse_damage(film, &packet, av::ratio(source.stream(index)?.time_base))?;
+                    if let Some(packet) = copy.packet(film, &packet, samples)? {
+                        *packets += 1;
+                        out.packet(&packet)?;
+                    }
+                }
+                Lane::Encode(encode) => {
+                    encode.packet(film, &packet, stop, &mut |packet| out.packet(&packet))?;
+                }
+            }
+            let now = source.position().saturating_mul(WRITTEN) / source.identity().size.max(1);
+            if now > told {
+                told = now.min(WRITTEN);
+                progress(told);
+            }
+        }
+        for lane in &mut self.0 {
+            if let Lane::Encode(encode) = lane {
+                encode.finish(film, stop, &mut |packet| out.packet(&packet))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn are_over(&self) -> bool {
+        self.0.iter().all(|lane| matches!(lane, Lane::Encode(encode) if encode.is_over()))
+    }
+
+    fn expected(&self) -> Result<Vec<Expected>, Reason> {
+        let expected = |lane: &Lane| match lane {
+            Lane::Copy { packets, .. } => Ok(Expected {
+                parameters: None,
+                packets: *packets,
+                samples: 0,
+                padding: 0,
+                frame: 0,
+                fingerprint: None,
+            }),
+            Lane::Encode(encode) => encode.expected(),
+        };
+        self.0.iter().map(expected).collect()
+    }
+
+    fn remarks(&self, film: &Film) -> Vec<String> {
+        let remarks = |lane: &Lane| match lane {
+            Lane::Copy { copy, .. } => copy.remarks(),
+            Lane::Encode(encode) => encode.remarks(film),
+        };
+        self.0.iter().flat_map(remarks).collect()
+    }
+}
+
+/// Packets that are copied are not decoded, but one that the container calls cut off is not carried.
+fn refuse_damage(film: &Film, packet: &Packet, base: Ratio) -> Result<(), Reason> {
+    if !packet.has(ffi::AV_PKT_FLAG_CORRUPT) {
+        return Ok(());
+    }
+    let raw = packet.get();
+    let time = [raw.pts, raw.dts].into_iter().find(|&time| time != av::NO_PTS);
+    Err(Reason::input(format!(
+        "{} is damaged: its sound (stream {}) is cut off at {}; get a whole copy",
+        film.path(),
+        raw.stream_index,
+        film.moment(time, base)
+    )))
+}
+
+fn stopped() -> Reason {
+    Reason::conflict("stopped before the sound was done")
+}
