@@ -1,0 +1,214 @@
+//! What can't be done is refused with one sentence that says what, where and what to do, its exit code,
+//! and nothing half-done.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStringExt;
+use std::process::Stdio;
+
+use testbed::clip::Clip;
+
+use super::{Place, Ran, finish};
+
+/// One sentence on standard error with these words, nothing on standard output.
+#[track_caller]
+fn refused(ran: Ran, code: i32, words: &[&str]) {
+    let ran = ran.expect(code);
+    assert_eq!(ran.out, "", "{ran:?}");
+    assert_eq!(ran.err.lines().count(), 1, "one line: {ran:?}");
+    for word in words {
+        assert!(ran.err.contains(word), "'{word}' is missing: {ran:?}");
+    }
+}
+
+#[test]
+fn wrong_lines_are_usage() {
+    let place = Place::new();
+    refused(place.run(&["submit"]), 2, &["INPUT"]);
+    refused(place.run(&["submit", "--nope", "x"]), 2, &["--nope"]);
+    refused(place.run(&["nope"]), 2, &["nope"]);
+    refused(place.run(&["job"]), 2, &["ID"]);
+    refused(place.run(&["events", "--last", "0"]), 2, &["--last"]);
+    let help = place.run(&["--help"]).expect(0);
+    for code in ["0 ", "2 ", "3 ", "4 ", "5 ", "6 ", "70 ", "130 "] {
+        assert!(help.out.contains(code), "exit code {code} is in --help: {}", help.out);
+    }
+}
+
+#[test]
+fn wrong_specs_are_refused_at_the_door() {
+    let place = Place::new();
+    fs::write(place.folder().join("a.mp4"), "text").unwrap();
+    let submit = |more: &[&str]| {
+        let mut line = vec!["submit", "a.mp4"];
+        line.extend(more);
+        place.run(&line)
+    };
+    refused(submit(&["--task", "explode"]), 2, &["explode", "resize"]);
+    refused(submit(&["--set", "convert.nope=1"]), 2, &["nope"]);
+    refused(submit(&["--set", "resize.height=360"]), 2, &["resize"]);
+    refused(submit(&["--set", "plan.chunk_frames=0"]), 2, &["plan.chunk_frames", "1"]);
+    refused(submit(&["--set", "convert.crf=99"]), 2, &["convert.crf", "51"]);
+    refused(submit(&["--set", "convert"]), 2, &["TASK.KEY=VALUE"]);
+    refused(submit(&["--set", "convert.crf=1", "--set", "convert.crf=2"]), 2, &["twice"]);
+    refused(submit(&["--ranks", "0"]), 2, &["ranks"]);
+    refused(submit(&["--priority", "1001"]), 2, &["priority"]);
+    refused(submit(&["-o", "x.avi"]), 2, &["avi"]);
+    refused(submit(&["--set", "convert.codec=ffv1", "-o", "x.mp4"]), 2, &["ffv1", "mkv"]);
+    let cut = ["--task", "cut", "--set", "cut.start=4", "--set", "cut.end=1.5"];
+    refused(submit(&cut), 2, &["cut"]);
+    for graph in [
+        "movie=/etc/passwd",
+        "drawtext=textfile=/etc/passwd",
+        "metadata=print:file=/tmp/dvp-test-print",
+        "curves=plot=/tmp/dvp-test-plot",
+    ] {
+        let set = format!("filter.graph={graph}");
+        let name = graph.split('=').next().unwrap_or_default();
+        refused(submit(&["--task", "filter", "--set", &set]), 2, &[name]);
+    }
+    // Every error at once.
+    let all = submit(&["--ranks", "0", "--priority", "5000", "--set", "convert.crf=99"]).expect(2);
+    assert_eq!(all.err.lines().count(), 3, "{all:?}");
+    assert!(!place.data().join("dvp.db").exists(), "no engine was started for it");
+}
+
+#[test]
+fn places_that_are_unfit_are_refused_at_the_door() {
+    let place = Place::new();
+    let folder = place.folder();
+    fs::write(folder.join("a.mp4"), "text").unwrap();
+    fs::write(folder.join("empty.mp4"), "").unwrap();
+    fs::write(folder.join("there.mp4"), "old").unwrap();
+    fs::hard_link(folder.join("a.mp4"), folder.join("same.mp4")).unwrap();
+    fs::create_dir(folder.join("sub")).unwrap();
+    let status = std::process::Command::new("mkfifo").arg(folder.join("pipe.mp4")).status();
+    assert!(status.is_ok_and(|status| status.success()));
+    refused(place.run(&["submit", "gone.mp4"]), 3, &["no file", "gone.mp4"]);
+    refused(place.run(&["submit", "a.mp4/below.mp4"]), 3, &["no file"]);
+    refused(place.run(&["submit", "sub"]), 3, &["folder"]);
+    refused(place.run(&["submit", "pipe.mp4"]), 3, &["regular file"]);
+    refused(place.run(&["submit", "empty.mp4"]), 3, &["empty"]);
+    refused(place.run(&["submit", "a.mp4", "-o", "nowhere/b.mp4"]), 3, &["nowhere", "--output"]);
+    refused(place.run(&["submit", "a.mp4", "-o", "a.mp4/b.mp4"]), 3, &["a.mp4"]);
+    refused(place.run(&["submit", "a.mp4", "-o", "there.mp4"]), 3, &["exists", "--force"]);
+    refused(place.run(&["submit", "a.mp4", "-o", "a.mp4", "--force"]), 3, &["input itself"]);
+    refused(place.run(&["submit", "a.mp4", "-o", "same.mp4", "--force"]), 3, &["input itself"]);
+    refused(place.run(&["submit", "a.mp4", "sub", "-o", "there.mp4"]), 3, &["folder"]);
+    refused(place.run(&["job", "12345678"]), 3, &["12345678"]);
+    refused(place.run(&["cancel", "nonsense"]), 3, &["nonsense"]);
+    assert_eq!(fs::read_to_string(folder.join("there.mp4")).unwrap(), "old");
+    assert!(!place.data().join("engine.sock").exists(), "no engine was started for it");
+}
+
+#[test]
+fn files_that_are_no_video_are_refused_by_name_and_leave_nothing() {
+    let place = Place::new();
+    let folder = place.folder();
+    fs::write(folder.join("text.mp4"), "this is no video at all\n".repeat(100)).unwrap();
+    let playlist = "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n/etc/passwd\n#EXT-X-ENDLIST\n";
+    fs::write(folder.join("list.mp4"), playlist).unwrap();
+    fs::write(folder.join("concat.mkv"), "ffconcat version 1.0\nfile '/etc/passwd'\n").unwrap();
+    let whole = Clip::new("whole").make(folder);
+    let bytes = fs::read(&whole).unwrap();
+    fs::write(folder.join("cut-off.mp4"), &bytes[..bytes.len() / 3]).unwrap();
+    testbed::reference::ffmpeg(
+        ["-f", "lavfi", "-i", "sine=d=1", "-c:a", "aac"]
+            .map(OsString::from)
+            .into_iter()
+            .chain([folder.join("sound.mp4").into_os_string()]),
+    );
+    let before = fs::read_dir(folder).unwrap().count();
+    for name in ["text.mp4", "list.mp4", "concat.mkv", "cut-off.mp4", "sound.mp4"] {
+        refused(place.run(&["plan", name]), 3, &[]);
+        let ran = place.run(&["submit", "--wait", name, "--json"]).expect(3);
+        let job = ran.json();
+        assert_eq!(job["state"], "failed", "{name}: {job}");
+        let reason = job["reason"].as_str().expect("a failed job has a reason").to_owned();
+        assert!(ran.err.contains(&reason), "{name}: {ran:?}");
+        assert_eq!(ran.err.lines().count(), 1, "{name}: {ran:?}");
+        assert!(job["output"]["sha256"].is_null(), "{name}: {job}");
+    }
+    // The data folder is new; beside the inputs lies nothing that wasn't there.
+    assert_eq!(fs::read_dir(folder).unwrap().count(), before + usize::from(!place.data().exists()));
+}
+
+#[test]
+fn a_cut_past_the_end_fails_with_the_films_length() {
+    let place = Place::new();
+    Clip::new("clip").make(place.folder());
+    let cut = ["plan", "clip.mp4", "--task", "cut", "--set", "cut.start=3600"];
+    refused(place.run(&cut), 3, &["cut"]);
+}
+
+#[test]
+fn machines_that_are_unfit_are_refused_with_what_to_do() {
+    let place = Place::new();
+    Clip::new("clip").make(place.folder());
+    let file = place.folder().join("clip.mp4");
+    let file = file.to_str().expect("the test's folder is UTF-8");
+    refused(place.run(&["--data-dir", file, "jobs"]), 6, &["--data-dir"]);
+    refused(place.run(&["--data-dir", "/proc/nowhere", "jobs"]), 6, &["--data-dir"]);
+    let mut no_mpirun = place.command(&["submit", "--wait", "clip.mp4"]);
+    no_mpirun.env("DVP_MPIRUN", "/nonexistent/mpirun");
+    refused(finish(no_mpirun.spawn().unwrap()), 6, &["mpirun"]);
+    let mut no_worker = place.command(&["submit", "--wait", "clip.mp4"]);
+    no_worker.env("DVP_WORKER", "/nonexistent/dvp-worker");
+    refused(finish(no_worker.spawn().unwrap()), 6, &["dvp-worker"]);
+    let mut odd = place.command(&["jobs"]);
+    odd.env("DVP_SLOTS", "many");
+    refused(finish(odd.spawn().unwrap()), 2, &["slots", "DVP_SLOTS"]);
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut full_disk = place.command(&["config"]);
+    full_disk.stdout(Stdio::from(full));
+    let ran = finish(full_disk.spawn().unwrap()).expect(6);
+    assert_eq!(ran.err.lines().count(), 1, "{ran:?}");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let place = Place::new();
+    for line in [vec!["tasks"], vec!["config"], vec!["nodes"], vec!["tasks", "--json"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = place.command(&line);
+        command.stdout(Stdio::from(writer));
+        let ran = finish(command.spawn().unwrap()).expect(0);
+        assert_eq!(ran.err, "", "{line:?}: {ran:?}");
+    }
+}
+
+#[test]
+fn names_of_any_bytes_work() {
+    let place = Place::new();
+    let clip = Clip::new("plain").frames(24).make(place.folder());
+    let names: [&[u8]; 6] = [
+        b"with space.mp4",
+        b"q'uo\"te$`.mp4",
+        b"new\nline.mp4",
+        b"-dash.mp4",
+        b"100%d%s.mp4",
+        b"latin\xe9\xff.mp4",
+    ];
+    for name in names {
+        let name = OsString::from_vec(name.to_vec());
+        fs::copy(&clip, place.folder().join(&name)).unwrap();
+        let mut line: Vec<OsString> =
+            ["submit", "--wait", "--json", "--set", "convert.preset=ultrafast", "--"]
+                .map(OsString::from)
+                .to_vec();
+        line.push(name.clone());
+        let ran = place.run(&line).expect(0);
+        let job = ran.json();
+        assert_eq!(job["state"], "completed", "{job}");
+        let mut output = name.into_vec();
+        output.truncate(output.len() - 4);
+        output.extend(b".convert.mp4");
+        let output = place.folder().join(OsString::from_vec(output));
+        assert!(output.is_file(), "{}: {job}", output.display());
+        // Text output has no control character, whatever the name.
+        let shown = place.run(&["job", job["id"].as_str().unwrap()]).expect(0);
+        let control = shown.out.chars().find(|c| c.is_control() && *c != '\n');
+        assert_eq!(control, None, "{shown:?}");
+    }
+}

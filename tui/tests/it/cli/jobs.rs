@@ -1,0 +1,207 @@
+//! Whole jobs from the command line: waited for, interrupted, killed, handed over, cancelled.
+
+use std::path::PathBuf;
+
+use rustix::process::Signal;
+use serde_json::Value;
+use testbed::clip::{self, Clip};
+use testbed::faults;
+use testbed::wait::wait_for;
+
+use super::{LIMIT, Place, finish, is_gone};
+
+fn small(place: &Place, name: &str) -> PathBuf {
+    Clip::new(name).frames(96).audio("aac").make(place.folder())
+}
+
+/// Work that takes a while: a slow preset, many chunks.
+fn long<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    let mut line = vec!["submit"];
+    line.extend(more);
+    line.extend(["--set", "plan.chunk_frames=24", "--set", "convert.preset=slow"]);
+    line
+}
+
+#[test]
+fn a_job_from_submit_to_a_verified_output() {
+    let place = Place::new();
+    small(&place, "film");
+    let line =
+        ["submit", "film.mp4", "--wait", "--json", "--ranks", "2", "--set", "plan.chunk_frames=24"];
+    let ran = place.run(&line).expect(0);
+    let job = ran.json();
+    assert_eq!(job["state"], "completed");
+    assert!(job["reason"].is_null() && job["phase"].is_null(), "{job}");
+    assert_eq!((&job["chunks_total"], &job["chunks_done"]), (&4.into(), &4.into()));
+    assert_eq!((&job["ranks"], &job["attempts"]), (&2.into(), &1.into()));
+    let chunks = job["chunks"].as_array().expect("chunks");
+    for (index, chunk) in chunks.iter().enumerate() {
+        assert_eq!(chunk["index"], index);
+        assert_eq!(chunk["state"], "done");
+        assert_eq!((&chunk["frames"], &chunk["attempts"]), (&24.into(), &1.into()), "{chunk}");
+        assert_eq!(chunk["accepted"], 1);
+        assert_eq!(chunk["sha256"].as_str().map(str::len), Some(64), "{chunk}");
+    }
+    let output = place.folder().join("film.convert.mp4");
+    assert_eq!(job["output"]["path"], output.to_str().unwrap());
+    assert_eq!(job["output"]["frames"], 96);
+    let bytes = std::fs::read(&output).unwrap();
+    assert_eq!(job["output"]["bytes"], bytes.len());
+    let sum = testbed::reference::run("sha256sum", [&output]);
+    let sum = String::from_utf8_lossy(&sum.stdout).into_owned();
+    assert!(sum.starts_with(job["output"]["sha256"].as_str().unwrap()), "{sum}");
+    // Afterwards: the same from the store, without anybody hosting.
+    assert_eq!(place.engine(), None);
+    let id = job["id"].as_str().unwrap();
+    let mut again = place.job(&id[..6]);
+    again["eta_ms"] = job["eta_ms"].clone();
+    assert_eq!(again, job);
+    let listed = place.run(&["jobs", "--json"]).expect(0).json();
+    assert_eq!(listed.as_array().map(Vec::len), Some(1));
+    assert!(listed[0]["chunks"].is_null());
+    let log = place.run(&["log", id]).expect(0).out;
+    for word in ["submitted", "planned", "started", "accepted chunk 3", "completed"] {
+        assert!(log.contains(word), "'{word}' in {log}");
+    }
+    // Again without --force: the output stays.
+    place.run(&line).expect(3);
+    place.run(&[&line[..], &["--force"]].concat()).expect(0);
+    assert_eq!(std::fs::read(&output).unwrap(), bytes, "the same bytes");
+}
+
+#[test]
+fn several_inputs_go_into_a_folder() {
+    let place = Place::new();
+    small(&place, "one");
+    small(&place, "two");
+    std::fs::create_dir(place.folder().join("out")).unwrap();
+    let ran = place
+        .run(&[
+            "submit",
+            "one.mp4",
+            "two.mp4",
+            "-o",
+            "out",
+            "--wait",
+            "--json",
+            "--task",
+            "resize",
+            "--set",
+            "resize.height=90",
+        ])
+        .expect(0);
+    let jobs: Vec<Value> =
+        ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(jobs.len(), 2);
+    assert_eq!(jobs[0]["batch"], jobs[1]["batch"]);
+    for name in ["out/one.resize.mp4", "out/two.resize.mp4"] {
+        assert!(place.folder().join(name).is_file(), "{name}");
+    }
+    // All or none: a folder among the inputs refuses both.
+    let ran = place.run(&["submit", "one.mp4", "out", "--wait"]).expect(3);
+    assert_eq!(ran.err.lines().count(), 1, "{ran:?}");
+    assert_eq!(place.ids().len(), 2);
+}
+
+#[test]
+fn submit_without_wait_leaves_the_job_to_a_background_engine() {
+    let place = Place::new();
+    small(&place, "film");
+    let job = place.run(&["submit", "film.mp4", "--json"]).expect(0).json();
+    let id = job["id"].as_str().unwrap();
+    let pid = place.engine().expect("an engine was started");
+    let job = place.run(&["job", id, "--wait", "--json"]).expect(0).json();
+    assert_eq!(job["state"], "completed");
+    wait_for("the engine's end", LIMIT, || match is_gone(pid) {
+        true => Ok(()),
+        false => Err(format!("process {pid} lives")),
+    });
+}
+
+#[test]
+fn ctrl_c_hands_the_job_over_and_says_so() {
+    let place = Place::new();
+    clip::looped_sample(place.folder(), 2);
+    let waiting = place.start(&long(&["sample-x2.mp4", "--wait", "--json"]));
+    let id = wait_for("the job", LIMIT, || place.ids().pop().ok_or("no job".to_owned()));
+    place.wait_for_job("a chunk", &id, |job| job["chunks_done"].as_u64() > Some(0));
+    faults::signal(waiting.id(), Signal::INT);
+    let ran = finish(waiting).expect(130);
+    assert_eq!(ran.err.lines().count(), 1, "{ran:?}");
+    assert!(ran.err.contains(&id[..8]) && ran.err.contains("goes on"), "{ran:?}");
+    let engine = place.engine().expect("a background engine has it");
+    assert!(ran.err.contains(&engine.to_string()), "{ran:?}");
+    let job = place.run(&["job", &id, "--wait", "--json"]).expect(0).json();
+    let again: u64 = attempts(&job).iter().filter(|tries| **tries > 1).count() as u64;
+    assert!(again <= 4, "only what was in flight is done again: {job}");
+    assert!(attempts(&job).contains(&1), "{job}");
+}
+
+#[test]
+fn a_killed_host_loses_nothing_and_the_next_one_goes_on() {
+    let place = Place::new();
+    clip::looped_sample(place.folder(), 2);
+    let mut waiting = place.start(&long(&["sample-x2.mp4", "--wait"]));
+    let id = wait_for("the job", LIMIT, || place.ids().pop().ok_or("no job".to_owned()));
+    let before = place.wait_for_job("two chunks", &id, |job| job["chunks_done"].as_u64() > Some(1));
+    faults::kill(waiting.id());
+    waiting.wait().unwrap();
+    let after = place.run(&["job", &id, "--wait", "--json"]).expect(0).json();
+    assert_eq!(after["state"], "completed");
+    let done = |job: &Value| -> Vec<(u64, String)> {
+        let chunks = job["chunks"].as_array().unwrap().iter();
+        chunks
+            .filter(|chunk| chunk["accepted"] == 1)
+            .map(|chunk| (chunk["index"].as_u64().unwrap(), chunk.to_string()))
+            .collect()
+    };
+    let after_all = done(&after);
+    for chunk in done(&before) {
+        assert!(after_all.contains(&chunk), "an accepted chunk was done again: {chunk:?}");
+    }
+    // The bytes of an undisturbed run.
+    let undisturbed = long(&["sample-x2.mp4", "--wait", "--json", "-o", "second.mp4"]);
+    let second = place.run(&undisturbed).expect(0).json();
+    assert_eq!(second["output"]["sha256"], after["output"]["sha256"]);
+    assert!(attempts(&second).iter().all(|tries| *tries == 1), "{second}");
+}
+
+#[test]
+fn cancel_ends_the_wait_with_its_own_code() {
+    let place = Place::new();
+    clip::looped_sample(place.folder(), 2);
+    let waiting = place.start(&long(&["sample-x2.mp4", "--wait", "--json"]));
+    let id = wait_for("the job", LIMIT, || place.ids().pop().ok_or("no job".to_owned()));
+    place.wait_for_job("work", &id, |job| job["state"] == "running");
+    place.run(&["cancel", &id]).expect(0);
+    let job = finish(waiting).expect(5).json();
+    assert_eq!(job["state"], "cancelled");
+    assert!(!place.folder().join("sample-x2.convert.mp4").exists());
+    wait_for("the end of its processes", LIMIT, || match faults::tagged(&id).as_slice() {
+        [] => Ok(()),
+        left => Err(format!("{left:?}")),
+    });
+    place.run(&["cancel", &id]).expect(0);
+    let ran = place.run(&["release", &id]).expect(4);
+    assert!(ran.err.contains("cancelled"), "{ran:?}");
+}
+
+#[test]
+fn held_jobs_wait_for_their_release() {
+    let place = Place::new();
+    clip::looped_sample(place.folder(), 2);
+    let job = place.run(&long(&["sample-x2.mp4", "--json"])).expect(0).json();
+    let id = job["id"].as_str().unwrap();
+    place.wait_for_job("a chunk", id, |job| job["chunks_done"].as_u64() > Some(0));
+    place.run(&["hold", id]).expect(0);
+    let held = place.wait_for_job("the hold", id, |job| job["state"] == "held");
+    assert!(held["chunks_done"].as_u64() > Some(0), "what was accepted stays: {held}");
+    place.run(&["release", id]).expect(0);
+    let job = place.run(&["job", id, "--wait", "--json"]).expect(0).json();
+    assert_eq!(job["state"], "completed");
+}
+
+fn attempts(job: &Value) -> Vec<u64> {
+    let chunks = job["chunks"].as_array().expect("chunks");
+    chunks.iter().map(|chunk| chunk["attempts"].as_u64().expect("a count")).collect()
+}

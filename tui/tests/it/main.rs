@@ -1,0 +1,3 @@
+//! The console and the command line from outside.
+
+mod cli;
