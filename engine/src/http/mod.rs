@@ -96,6 +96,11 @@ impl Routes {
                 let errors = Errors::from(Reason::not_found(text));
                 answer(status(&errors), &errors)
             })
+            .method_not_allowed_fallback(|request: Request| async move {
+                let (method, path) = (request.method(), request.uri().path());
+                let text = format!("{path} takes no {method}; see /openapi.json");
+                answer(StatusCode::METHOD_NOT_ALLOWED, &Errors::from(Reason::spec(text)))
+            })
             .with_state(app)
     }
 }
