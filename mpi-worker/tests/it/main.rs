@@ -2,4 +2,6 @@
 
 mod assemble;
 mod audio;
+mod filters;
+mod ranks;
 mod traps;
