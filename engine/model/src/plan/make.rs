@@ -200,6 +200,7 @@ impl Window {
         let (mut from, mut to) = (0, stamps.len());
         let mut seen = None;
         let (mut margin, mut swallowed, mut one_chunk) = ((0, 0), 0, None);
+        let mut least = 1;
         let (mut origin, mut zero_us, mut cut_us) = (source_origin, index.start_us, None);
         for step in &spec.steps {
             match step {
@@ -236,6 +237,7 @@ impl Window {
                     }
                     margin = (margin.0 + checked.margin.0, margin.1 + checked.margin.1);
                     swallowed += checked.swallowed as usize;
+                    least = least.max(checked.least as usize);
                     one_chunk = one_chunk.or(checked.one_chunk);
                 }
                 Step::Resize { .. } => {}
@@ -245,6 +247,12 @@ impl Window {
         from = from.max(seen_from + swallowed);
         if from >= to {
             return Err(Reason::spec(format!("no picture of {input} is left by the cut")));
+        }
+        if seen_to.saturating_sub(seen_from) < least {
+            return Err(Reason::spec(format!(
+                "the filters need at least {least} pictures, and {input} gives them fewer: leave them \
+                 out, or cut less"
+            )));
         }
         // A filter with a memory needs all that it is given; others their margin.
         let (back, ahead) = match one_chunk {

@@ -278,7 +278,16 @@ pub const FILTERS: &[Filter] = &[
             opt(&["percentile"], Value::Num(0.0, 1.0)),
         ],
     ),
-    still("negate", &[opt(&["components"], PLANES), opt(&["negate_alpha"], Value::Bool)]),
+    still(
+        "negate",
+        &[
+            opt(
+                &["components"],
+                Value::Refused("it depends on the picture's format: leave it out"),
+            ),
+            opt(&["negate_alpha"], Value::Bool),
+        ],
+    ),
     still(
         "nlmeans",
         &[

@@ -26,6 +26,8 @@ pub struct Checked {
     pub cpu_dependent: bool,
     /// Frames at the start of what it is given for which it gives none.
     pub swallowed: u32,
+    /// It must be given so many frames, or it never ends (atadenoise of FFmpeg 5.1).
+    pub least: u32,
 }
 
 /// Checks a graph: a chain of filters joined by commas, each `name=value:key=value`.
@@ -42,6 +44,7 @@ pub fn check(graph: &str) -> Result<Checked, Reason> {
         one_chunk: None,
         cpu_dependent: false,
         swallowed: 0,
+        least: 1,
     };
     let chain = split_chain(graph)?;
     if chain.len() > MOST_FILTERS {
@@ -65,7 +68,9 @@ pub fn check(graph: &str) -> Result<Checked, Reason> {
             Reach::Frame => (0, 0),
             Reach::Window(before, after) => (before, after),
             Reach::Around(option, default) => {
-                (number(option, default) / 2, number(option, default) / 2)
+                let half = number(option, default) / 2;
+                checked.least = checked.least.max(half);
+                (half, half)
             }
             Reach::Trailing(option, default) => (number(option, default).saturating_sub(1), 0),
             Reach::Pairs => {

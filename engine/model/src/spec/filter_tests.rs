@@ -39,6 +39,7 @@ fn what_graphs_mean_for_chunks() {
     assert!(of("hflip,hqdn3d").one_chunk.unwrap().contains("hqdn3d"));
     assert!(of("gblur=2").cpu_dependent && !of("boxblur").cpu_dependent);
     assert_eq!(of("nlmeans").margin, (0, 0));
+    assert_eq!((of("hflip").least, of("atadenoise=s=15,atadenoise").least), (1, 7));
 }
 
 #[test]

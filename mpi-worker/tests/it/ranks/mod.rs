@@ -6,6 +6,7 @@ mod ends;
 mod limits;
 mod protocol;
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin};
@@ -13,7 +14,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use dvp_model::id::{ChunkIndex, Epoch, Item, JobId, RunTag};
+use dvp_model::media::{Color, Identity, Index, Picture, Video};
 use dvp_model::plan::Plan;
+use dvp_model::plan::make::{Environment, make};
+use dvp_model::spec::{SpecText, resolve};
+use dvp_model::time::Ratio;
 use dvp_model::wire::worker::{FromWorker, Locator, RankInfo, ToWorker};
 use testbed::wait::wait_for;
 use testbed::{faults, mpi};
@@ -168,26 +173,61 @@ fn place(objects: &Path, item: Item) -> Locator {
 
 /// A plan of this environment whose input does not exist: every item of it fails, with a reason.
 fn plan_without_input() -> Plan {
-    let fingerprint = mpi::versions().expect("the worker runs").fingerprint;
-    serde_json::from_value(serde_json::json!({
-        "version": 1,
-        "input": {"path": "/nonexistent/film.mp4", "size": 1, "mtime_ns": 0, "inode": 0},
-        "spec": {
-            "steps": [], "container": "mkv", "audio": "none",
-            "encode": {"codec": "ffv1", "preset": "", "crf_milli": 0},
-            "plan": {"chunk_frames": null, "threads_per_chunk": null}
+    let unknown = || "unknown".to_owned();
+    let color = Color {
+        range: unknown(),
+        primaries: unknown(),
+        transfer: unknown(),
+        matrix: unknown(),
+        chroma: unknown(),
+    };
+    let index = Index {
+        identity: Identity { path: "/nonexistent/film".into(), size: 1, mtime_ns: 0, inode: 0 },
+        format: "matroska,webm".to_owned(),
+        start_us: 0,
+        duration_us: 400_000,
+        video: Video {
+            stream: 0,
+            codec: "h264".to_owned(),
+            width: 320,
+            height: 180,
+            pixel_format: "yuv420p".to_owned(),
+            time_base: Ratio::new(1, 25),
+            frame_rate: Ratio::new(25, 1),
+            sample_aspect: Ratio::new(1, 1),
+            rotation: 0,
+            intra_only: false,
+            reorder: 0,
+            stamps: (0..10).collect(),
+            last_duration: 1,
+            untrusted: None,
+            upright: String::new(),
+            color: color.clone(),
+            undecodable: 0,
         },
-        "fingerprint": fingerprint,
-        "video": {
-            "stream": 0, "decoder": "h264", "source_width": 320, "source_height": 180,
-            "source_format": "yuv420p", "width": 320, "height": 180, "format": "yuv420p",
-            "sample_aspect": [1, 1], "graph": "", "time_base": [1, 24], "frame_rate": [24, 1],
-            "origin": 0, "stamps": {"first": 0, "runs": [[1, 9]]}, "last_duration": 1,
-            "reorder": 0, "margin": [0, 0], "threads": 1, "undecodable": 0
+        audio: Vec::new(),
+        others: Vec::new(),
+    };
+    let text = SpecText {
+        tasks: Vec::new(),
+        set: BTreeMap::from([
+            ("convert.codec".to_owned(), "ffv1".to_owned()),
+            ("plan.chunk_frames".to_owned(), "5".to_owned()),
+        ]),
+    };
+    let spec = resolve(&text, Some("mkv")).expect("a spec");
+    let environment = Environment {
+        fingerprint: mpi::versions().expect("the worker runs").fingerprint,
+        picture: Picture {
+            width: 320,
+            height: 180,
+            format: "yuv420p".to_owned(),
+            sample_aspect: Ratio::new(1, 1),
+            color,
+            interlaced: false,
+            beside: Vec::new(),
         },
-        "audio": [],
-        "chunks": [{"first": 0, "frames": 5}, {"first": 5, "frames": 5}],
-        "carried": [], "notes": [], "memory_per_rank": 0, "cost_ms": 0
-    }))
-    .expect("a plan")
+        graph: String::new(),
+    };
+    make(&index, &spec, &environment).expect("a plan")
 }
