@@ -223,9 +223,11 @@ fn present(accepted: Option<&Accepted>) -> Result<&Accepted, String> {
     }
 }
 
+/// The right chunk's first picture is the one that the left chunk decoded after its own. The picture
+/// before it is compared too where the right chunk saw it: one that begins at an entry point does not.
 fn agree(left: &Witness, right: &Witness) -> bool {
-    let both = |a: &Option<(i64, String)>, b: &Option<(i64, String)>| a.is_some() && a == b;
-    both(&left.after, &right.first) && both(&left.last, &right.before)
+    let first = left.after.is_some() && left.after == right.first;
+    first && (right.before.is_none() || right.before == left.last)
 }
 
 /// The streams of an object, which must be the item's own and of this plan.
