@@ -24,6 +24,7 @@ struct Film {
 impl Film {
     /// Plans `clip` with `set` and makes all objects.
     fn make(clip: &Clip, extension: &str, set: &[(&str, &str)]) -> Film {
+        media::init();
         let folder = tempfile::tempdir().expect("a temporary folder");
         let input = clip.make(folder.path());
         let mut text = SpecText::default();
