@@ -12,8 +12,8 @@ use dvp_model::{ChunkIndex, Item};
 use dvp_worker::media::object::{Packet, Reader, Writer};
 use dvp_worker::media::{self, AssembleFault};
 use tempfile::TempDir;
-use testbed::clip::{Clip, read_bar_codes};
-use testbed::reference::{assert_same_frames, frames, probe};
+use testbed::clip::{Clip, read_bar_codes, remux};
+use testbed::reference::{assert_same_frames, ffmpeg, frames, probe};
 
 /// A planned film and its objects.
 struct Film {
@@ -24,15 +24,20 @@ struct Film {
 impl Film {
     /// Plans `clip` with `set` and makes all objects.
     fn make(clip: &Clip, extension: &str, set: &[(&str, &str)]) -> Film {
-        media::init();
         let folder = tempfile::tempdir().expect("a temporary folder");
         let input = clip.make(folder.path());
+        Self::of(folder, &input, extension, set)
+    }
+
+    /// The same with a file that lies in `folder`.
+    fn of(folder: TempDir, input: &Path, extension: &str, set: &[(&str, &str)]) -> Film {
+        media::init();
         let mut text = SpecText::default();
         for (key, value) in set {
             text.set.insert((*key).to_owned(), (*value).to_owned());
         }
         let spec = resolve(&text, Some(extension)).expect("a right spec");
-        let request = PlanRequest { input: input.into(), spec };
+        let request = PlanRequest { input: input.to_owned().into(), spec };
         let plan = media::plan(&request, &mut |_, _| ()).expect("a plan");
         let objects = plan.items().map(|item| accepted(&plan, item, folder.path())).collect();
         let output = folder.path().join(format!("output.{extension}")).into();
@@ -286,4 +291,114 @@ fn a_full_disk_is_said_and_leaves_nothing() {
     assert!(fault.damaged.is_empty() && link.symlink_metadata().is_err(), "{:?}", fault.damaged);
     film.request.output = film.folder.path().join("no such folder/out.mp4").into();
     assert_eq!(film.refused(&[], "another place").reason.kind, Kind::Output);
+}
+
+/// One ffmpeg process that does the same: pictures by x264, `audio` as an encoder or `copy`.
+fn whole(film: &Film, audio: &str) -> PathBuf {
+    let reference = film.output().with_extension(format!(
+        "reference.{}",
+        film.output().extension().expect("an extension").display()
+    ));
+    let input = film.request.plan.input.path.as_path();
+    let options = "-map 0:v:0 -map 0:a -fps_mode passthrough -enc_time_base -1 -fflags +bitexact \
+                   -flags:a +bitexact -c:v libx264 -preset ultrafast -strict experimental -c:a";
+    let mut all: Vec<std::ffi::OsString> = vec!["-i".into(), input.into()];
+    all.extend(options.split_whitespace().map(Into::into));
+    all.extend([audio.into(), reference.clone().into()]);
+    ffmpeg(all);
+    reference
+}
+
+/// Asserts that the output's pictures and sound lie where ffmpeg puts them, and that the sound is the same.
+/// The first `primed` packets are heard in ffmpeg's file only, which loses that they are priming.
+fn sounds_as(film: &Film, audio: &str, tracks: usize, primed: usize) {
+    let reference = whole(film, audio);
+    let times = |path: &Path| frames(path, "0:v:0").micros();
+    let (ours, theirs) = (times(film.output()), times(&reference));
+    assert_eq!(ours.len(), theirs.len(), "{audio}: pictures");
+    for (at, (a, b)) in ours.iter().zip(&theirs).enumerate() {
+        assert!((a - b).abs() <= 1000, "{audio}: picture {at} lies at {a} us, wants {b} us");
+    }
+    for track in 0..tracks {
+        let map = format!("0:a:{track}");
+        let (ours, mut theirs) = (frames(film.output(), &map), frames(&reference, &map));
+        theirs.list.drain(..primed);
+        assert_same_frames(&ours, &theirs, &format!("{audio}, sound {track}"));
+    }
+}
+
+fn clip_with_sound() -> Clip {
+    Clip::new("in.mp4").frames(61).audio("aac -b:a 96k")
+}
+
+#[test]
+fn sound_lies_where_ffmpeg_puts_it() {
+    for (extension, choice, audio, primed) in [
+        ("mp4", "copy", "copy", 0),
+        ("mp4", "aac", "aac", 0),
+        ("mkv", "copy", "copy", 1),
+        ("mkv", "aac", "aac", 1),
+        ("mkv", "flac", "flac", 0),
+    ] {
+        let film = Film::make(&clip_with_sound(), extension, &[SHORT, ("convert.audio", choice)]);
+        let first = film.assembled();
+        sounds_as(&film, audio, 1, primed);
+        assert_eq!(film.assembled(), first, "{extension} {choice} again: the same bytes");
+    }
+}
+
+#[test]
+fn late_streams_start_late() {
+    for (late, extension) in
+        [("video", "mp4"), ("video", "mkv"), ("audio", "mp4"), ("audio", "mkv")]
+    {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let clip = clip_with_sound().make(folder.path());
+        let input = folder.path().join("late.mkv");
+        // Input 0 comes late, input 1 does not.
+        let before = format!("-itsoffset 0.7 -i {}", clip.display());
+        let maps = if late == "video" { "-map 0:v -map 1:a" } else { "-map 1:v -map 0:a" };
+        remux(&clip, &input, &before, maps);
+        let film = Film::of(folder, &input, extension, &[SHORT, ("convert.audio", "copy")]);
+        film.assembled();
+        sounds_as(&film, "copy", 1, 0);
+    }
+}
+
+#[test]
+fn tracks_keep_their_languages() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let clip = clip_with_sound().make(folder.path());
+    let input = folder.path().join("two.mkv");
+    let languages =
+        "-map 0:v -map 0:a -map 0:a -metadata:s:a:0 language=deu -metadata:s:a:1 language=jpn";
+    remux(&clip, &input, "", languages);
+    for extension in ["mp4", "mkv"] {
+        let copy = tempfile::tempdir().expect("a temporary folder");
+        let film = Film::of(copy, &input, extension, &[SHORT, ("convert.audio", "copy")]);
+        film.assembled();
+        sounds_as(&film, "copy", 2, 0);
+        for (stream, due) in [("v:0", "1"), ("a:0", "1\ndeu"), ("a:1", "0\njpn")] {
+            let found =
+                probe(film.output(), stream, "stream_disposition=default:stream_tags=language");
+            let found = found.replace(',', "\n").replace("\nund", "");
+            assert_eq!(found, due, "{extension} {stream}");
+        }
+    }
+}
+
+#[test]
+fn damaged_sound_is_named() {
+    let mut film = Film::make(&clip_with_sound(), "mp4", &[SHORT, ("convert.audio", "copy")]);
+    let sound = film.request.objects.iter_mut().find(|accepted| accepted.item == Item::Sound);
+    let Locator::File(path) = sound.expect("the sound").object.clone();
+    let mut bytes = std::fs::read(&path).expect("an object");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 4;
+    std::fs::write(&path, bytes).expect("an object");
+    let fault = film.assemble().expect_err("damaged sound");
+    assert_eq!(fault.damaged, [Item::Sound], "{}", fault.reason);
+    film.request.objects.retain(|accepted| accepted.item != Item::Sound);
+    assert_eq!(film.assemble().expect_err("no sound").damaged, [Item::Sound]);
+    assert!(!film.output().exists());
 }
