@@ -13,7 +13,8 @@ use dvp_worker::media::{self, audio, object};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use testbed::clip::{self, Clip};
-use testbed::reference::{ffmpeg, frames};
+use testbed::drive::Drive;
+use testbed::reference::{ffmpeg, frames, probe};
 
 fn folder() -> TempDir {
     tempfile::tempdir().expect("a temporary folder")
@@ -259,19 +260,23 @@ fn a_cut_keeps_exactly_its_samples() {
     }
 }
 
+/// Copies `input` with its sound later by `seconds`.
+fn late(input: &Path, seconds: &str, output: &Path) {
+    let mut all: Vec<std::ffi::OsString> = vec!["-i".into(), input.into()];
+    all.extend(["-itsoffset", seconds, "-i"].map(Into::into));
+    all.push(input.into());
+    all.extend("-map 0:v -map 1:a -c copy".split_whitespace().map(Into::into));
+    all.push(output.into());
+    ffmpeg(all);
+}
+
 #[test]
 fn sound_that_begins_late_stays_late() {
     let folder = folder();
     let plain = Clip::new("plain.mp4").audio("aac").make(folder.path());
     for (name, late_ms) in [("late.mp4", 244_i64), ("late.mkv", 244), ("later.mkv", 2_500)] {
         let input = folder.path().join(name);
-        let late = format!("{:.3}", late_ms as f64 / 1000.0);
-        let two =
-            ["-i", "", "-itsoffset", &late, "-i", "", "-map", "0:v", "-map", "1:a", "-c", "copy"];
-        let mut all: Vec<std::ffi::OsString> = two.map(Into::into).to_vec();
-        (all[1], all[5]) = (plain.clone().into(), plain.clone().into());
-        all.push(input.clone().into());
-        ffmpeg(all);
+        late(&plain, &format!("{:.3}", late_ms as f64 / 1000.0), &input);
         for codec in ["copy", "aac", "flac"] {
             let plan = planned(&input, "mkv", &[("convert.audio", codec)]);
             let (_, packets) = made(&plan, folder.path());
@@ -342,4 +347,53 @@ fn damage_and_changes_are_named() {
     let reason = sound(&plan, &dest).expect_err("a change of layout");
     assert_eq!(reason.kind, Kind::Input);
     assert!(reason.text.contains("changes from") && reason.text.contains("2.0"), "{reason}");
+}
+
+/// When impulses are heard, in microseconds after the first picture, as ffmpeg plays the file.
+fn heard(path: &Path) -> Vec<i64> {
+    let first = |map| frames(path, map).micros()[0];
+    let apart = first("0:a:0") - first("0:v:0");
+    let channels = probe(path, "a:0", "stream=channels").parse().expect("a number");
+    let at = |sample: usize| apart + sample as i64 * 1_000_000 / 48_000;
+    impulses(&samples(path, ""), channels).into_iter().map(at).collect()
+}
+
+/// Drives `input` to each container with each treatment of the sound on two ranks, and asserts that every
+/// impulse is heard when it is in the input, to a millisecond.
+fn assert_heard_in_place(input: &Path) {
+    let wanted = heard(input);
+    assert!(wanted.len() >= 3, "{}: {wanted:?}", input.display());
+    for (codec, extension) in
+        [("copy", "mp4"), ("copy", "mkv"), ("aac", "mp4"), ("aac", "mkv"), ("flac", "mkv")]
+    {
+        let output = input.with_extension(format!("{codec}.{extension}"));
+        let set = [("convert.audio", codec), ("convert.preset", "ultrafast")];
+        let drive = Drive::new(input, &output, 2, &set);
+        drive.run().unwrap_or_else(|error| panic!("{}: {error:#}", output.display()));
+        let ours = heard(&output);
+        let what = format!("{}: {ours:?}, wants {wanted:?}", output.display());
+        assert_eq!(ours.len(), wanted.len(), "{what}");
+        // The input's and the output's Matroska round to milliseconds, sound and pictures each.
+        let near = |(ours, wanted): (&i64, &i64)| (ours - wanted).abs() <= 1_100;
+        assert!(ours.iter().zip(&wanted).all(near), "{what}");
+    }
+}
+
+#[test]
+fn impulses_are_driven_in_place() {
+    let folder = folder();
+    for name in ["driven.mp4", "driven.mkv"] {
+        assert_heard_in_place(&Clip::new(name).audio("aac").make(folder.path()));
+    }
+}
+
+#[test]
+fn late_sound_is_driven_in_place() {
+    let folder = folder();
+    let plain = Clip::new("plain.mp4").audio("aac").make(folder.path());
+    for name in ["late.mp4", "late.mkv"] {
+        let input = folder.path().join(name);
+        late(&plain, "0.244", &input);
+        assert_heard_in_place(&input);
+    }
 }
