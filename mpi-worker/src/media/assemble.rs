@@ -10,7 +10,8 @@ use dvp_model::wire::worker::{Accepted, AssembleRequest, Assembled, Locator, Wit
 use dvp_model::{ChunkIndex, FilePath, Item};
 
 use super::AssembleFault;
-use super::join::{self, Broken, Join};
+use super::join::{self, Join};
+use super::lane::Broken;
 use super::object::{self, Reader, Shape, Stream};
 use super::verify;
 

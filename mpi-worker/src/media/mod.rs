@@ -12,6 +12,7 @@ mod entry;
 mod filter;
 mod index;
 mod join;
+mod lane;
 mod layout;
 mod log;
 mod mux;

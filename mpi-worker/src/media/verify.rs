@@ -2,7 +2,7 @@
 //! points, sound, and that decoding can begin at every seam. Knows nothing of objects.
 
 use dvp_model::FilePath;
-use dvp_model::error::Reason;
+use dvp_model::error::{Kind, Reason};
 use dvp_model::plan::Plan;
 use dvp_model::spec::Container;
 use dvp_model::time::Ratio;
@@ -11,6 +11,7 @@ use ffmpeg_next::ffi;
 use super::av::{self, AvError, Frame, NO_PTS, Packet};
 use super::decode::{Decoder, Setup, stamp_of};
 use super::join::Written;
+use super::lane::MILLISECOND;
 use super::log;
 use super::parameters::Parameters;
 use super::source::Source;
@@ -18,8 +19,6 @@ use super::timeline::Timeline;
 
 /// Pictures that are decoded from each seam on.
 const DECODED: usize = 3;
-/// Matroska's tick, as libavformat writes it.
-const MILLISECOND: Ratio = Ratio::new(1, 1000);
 
 /// Checks the file at `path`. `progress` counts pictures.
 ///
@@ -32,12 +31,16 @@ pub fn check(
     progress: &mut dyn FnMut(u64),
 ) -> Result<(), Reason> {
     let wrong = |what: String| Reason::bug(format!("the joined file {path} is wrong: {what}"));
-    let mut source = Source::open(path, None, false)?;
+    let unfit = |reason: Reason| match reason.kind {
+        Kind::Machine => reason,
+        _ => wrong(reason.text),
+    };
+    let mut source = Source::open(path, None, false).map_err(unfit)?;
     check_tracks(plan, &source).map_err(wrong)?;
     let mut found = Found::new(plan, written);
-    let mut seams = Seams::new(plan, &source, &found)?;
+    let mut seams = Seams::new(plan, &source, &found).map_err(unfit)?;
     let mut packet = Packet::new()?;
-    while source.read(&mut packet)? {
+    while source.read(&mut packet).map_err(unfit)? {
         let track = packet.get().stream_index.max(0) as usize;
         if track == 0 {
             seams.take(&packet, found.shown.len()).map_err(wrong)?;
@@ -105,7 +108,7 @@ impl<'a> Found<'a> {
 
     fn picture(&mut self, packet: &Packet) -> Result<(), String> {
         let (raw, at) = (packet.get(), self.shown.len());
-        if raw.pts == NO_PTS || packet.has(ffi::AV_PKT_FLAG_DISCARD as i32) {
+        if raw.pts == NO_PTS || packet.has(ffi::AV_PKT_FLAG_DISCARD) {
             return Err(format!("picture {at} in coding order has no time, or is hidden"));
         }
         // Matroska stores no decoding times.
@@ -219,7 +222,7 @@ impl<'a> Seams<'a> {
         let begins = self.plan.chunks.get(self.next).filter(|chunk| chunk.first as usize == coded);
         if let Some(chunk) = begins {
             self.end()?;
-            if !packet.has(ffi::AV_PKT_FLAG_KEY as i32) {
+            if !packet.has(ffi::AV_PKT_FLAG_KEY) {
                 return Err(format!("chunk {} does not begin with a keyframe", self.next));
             }
             self.due = std::mem::take(&mut self.dues[self.next]);
@@ -273,3 +276,7 @@ impl<'a> Seams<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "verify_tests.rs"]
+mod tests;

@@ -241,7 +241,8 @@ fn other_codec_headers_are_named() {
 #[test]
 fn packets_that_contradict_the_plan_are_a_bug_that_names_the_chunk() {
     let clip = Clip::new("in.mp4").frames(61);
-    let cases: [(&str, fn(&mut Vec<Packet>)); 5] = [
+    type Change = fn(&mut Vec<Packet>);
+    let cases: [(&str, Change); 5] = [
         ("packets for", |packets| drop(packets.pop())),
         ("there before", |packets| packets[3].pts = packets[2].pts),
         ("out of order", |packets| packets.swap(3, 4)),
