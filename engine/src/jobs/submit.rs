@@ -159,6 +159,7 @@ pub fn check(submission: &Submission, purpose: Purpose) -> Result<Checked, Error
         (None, None) => None,
     };
     match &output {
+        Some(output) if !output.as_path().is_absolute() && submission.output.is_none() => {}
         Some(output) if !output.as_path().is_absolute() => {
             errors.push(Reason::spec(format!("the output {output} is not an absolute path")));
         }
