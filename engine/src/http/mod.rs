@@ -147,11 +147,17 @@ async fn read<C: Call>(request: Request) -> Result<C, Refusal> {
 }
 
 fn from_query<C: Call>(query: &str, id: Option<String>) -> Result<C, Refusal> {
-    let query = match id {
-        Some(id) if query.is_empty() => format!("id={id}"),
-        Some(id) => format!("{query}&id={id}"),
-        None => query.to_owned(),
-    };
+    // The path names the job; a query that names it too must mean the same one.
+    let mut pairs: Vec<&str> = query.split('&').filter(|pair| !pair.is_empty()).collect();
+    let named = id.map(|id| format!("id={id}"));
+    if let Some(named) = &named {
+        if pairs.iter().any(|pair| pair.starts_with("id=") && pair != named) {
+            return Err(Refusal::request("the path and the query name two jobs"));
+        }
+        pairs.retain(|pair| pair != named);
+        pairs.push(named);
+    }
+    let query = pairs.join("&");
     let uri =
         format!("/?{query}").parse().map_err(|_| Refusal::request("the query is no query"))?;
     let Query(call) = Query::<C>::try_from_uri(&uri)

@@ -58,6 +58,8 @@ async fn what_is_wrong_with_a_request_is_said() {
     refused(get("/jobs?limt=10"), 400, Kind::Spec, &["limt"]);
     refused(get("/jobs/nonsense"), 400, Kind::Spec, &["nonsense"]);
     refused(get(&format!("/jobs/{id}")), 404, Kind::NotFound, &[]);
+    refused(get(&format!("/jobs/{id}?id={id}")), 404, Kind::NotFound, &[]);
+    refused(get(&format!("/jobs/{id}?id=7")), 400, Kind::Spec, &["two jobs"]);
     refused(post(&format!("/jobs/{id}/cancel"), ""), 404, Kind::NotFound, &[id]);
     refused(post(&format!("/jobs/{id}/cancel"), r#"{"idd": 1}"#), 400, Kind::Spec, &["idd"]);
     let other = r#"{"id": "11111111-0000-4000-8000-000000000000"}"#;
