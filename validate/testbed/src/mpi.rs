@@ -107,7 +107,10 @@ pub fn assemble(request: &AssembleRequest) -> Result<Assembly> {
     match tool("assemble", request)? {
         ToolLine::Assembled { output } => Ok(Assembly::Whole(output)),
         ToolLine::Failed { reason, damaged } if damaged.is_empty() => Err(reason.into()),
-        ToolLine::Failed { damaged, .. } => Ok(Assembly::Damaged(damaged)),
+        ToolLine::Failed { reason, damaged } => {
+            eprintln!("assemble: {reason}");
+            Ok(Assembly::Damaged(damaged))
+        }
         other => bail!("assemble ended with {other:?}"),
     }
 }

@@ -75,7 +75,6 @@ fn streams_that_would_be_lost() {
     let text = folder.path().join("words.srt");
     fs::write(&text, "1\n00:00:00,000 --> 00:00:00,500\nWords\n").expect("subtitles");
     let path = folder.path().join("titled.mkv");
-    let with_text = format!("-i {} -map 0 -map 1", text.display());
-    clip::remux(&film, &path, "", &with_text);
+    clip::remux(&film, &path, &format!("-i {}", text.display()), "-map 1 -map 0");
     assert_blames_input(&refused(&path, 1, &[]), &["subtitle"]);
 }

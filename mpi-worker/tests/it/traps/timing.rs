@@ -7,7 +7,8 @@ use testbed::reference::{frames, probe};
 
 use super::{driven, exact, folder};
 
-/// Presentation and decoding times of the pictures' packets, in file order, in ticks.
+/// Presentation and decoding times of an mp4's pictures, in file order, in ticks. (Matroska stores no
+/// decoding times.)
 fn packets(path: &Path) -> Vec<(i64, i64)> {
     probe(path, "v:0", "packet=pts,dts")
         .lines()
@@ -28,7 +29,7 @@ fn assert_times_survive(input: &Path, chunk_frames: &str) {
         let set = [("convert.preset", "veryfast"), ("plan.chunk_frames", chunk_frames)];
         let (output, _) = driven(input, extension, &set);
         assert_eq!(clip::read_bar_codes(&output), numbers, "{}", output.display());
-        let packets = packets(&output);
+        let packets = if extension == "mp4" { packets(&output) } else { Vec::new() };
         assert!(packets.windows(2).all(|pair| pair[0].1 < pair[1].1), "dts rise: {packets:?}");
         assert!(packets.iter().all(|(pts, dts)| dts <= pts), "dts <= pts: {packets:?}");
         let ours = frames(&output, "0:v:0").micros();
