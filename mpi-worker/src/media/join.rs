@@ -79,7 +79,12 @@ pub fn run(join: &Join, progress: &mut dyn FnMut(u64)) -> Result<Written, Broken
         lane.advance()?;
         let track = &mut written.tracks[at];
         let times = span.times(lane.base, track.time_base, shift_ms);
-        muxer.write(at, &packet, times)?;
+        let delay_ms = match join.plan.spec.container {
+            Container::Mp4 => 0,
+            Container::Mkv => lane.delay_ms(),
+        };
+        let delay = lane::MILLISECOND.rescale(delay_ms, track.time_base);
+        muxer.write(at, &packet, times.later(delay))?;
         if !packet.data.is_empty() {
             track.packets += 1;
             let first = track.ends.map_or(times.pts, |ends| ends.0);

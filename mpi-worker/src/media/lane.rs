@@ -104,15 +104,19 @@ impl Lane<'_> {
         Ok(())
     }
 
+    /// Milliseconds that Matroska's readers take off the track's times: CodecDelay, which libavformat writes for
+    /// Opus alone, and leaves it to us to add.
+    pub fn delay_ms(&self) -> i64 {
+        match &self.source {
+            Source::Sound(sound) => sound.delay_ms,
+            Source::Pictures(_) => 0,
+        }
+    }
+
     /// Milliseconds by which the track would begin before Matroska's zero.
     pub fn negative_ms(&self) -> i64 {
         let Some((_, span)) = &self.ahead else { return 0 };
-        // Opus alone: libavformat adds its padding to every time, and says so in the header (CodecDelay).
-        let added = match &self.source {
-            Source::Sound(sound) => sound.added_ms,
-            Source::Pictures(_) => 0,
-        };
-        -(self.base.rescale(span.pts, MILLISECOND) + added)
+        -(self.base.rescale(span.pts, MILLISECOND) + self.delay_ms())
     }
 }
 
@@ -213,22 +217,22 @@ struct Sound<'a> {
     accepted: &'a Accepted,
     /// By what its last packet was put in order.
     order: i64,
-    /// What libavformat adds to every time.
-    added_ms: i64,
+    /// See [`Lane::delay_ms`].
+    delay_ms: i64,
 }
 
 impl<'a> Sound<'a> {
     fn open(accepted: &'a Accepted, stream: u16, header: &Stream) -> Result<Self, Broken> {
         let reader =
             Reader::open(place(accepted)).map_err(|fault| Broken::Object(accepted.item, fault))?;
-        let added_ms = match &header.shape {
+        let delay_ms = match &header.shape {
             Shape::Audio { initial_padding, sample_rate, .. } if header.codec == "opus" => {
                 let samples = Ratio::new(1, i64::from((*sample_rate).max(1)));
                 samples.rescale(i64::from(*initial_padding), MILLISECOND)
             }
             _ => 0,
         };
-        Ok(Self { reader, stream, accepted, order: i64::MIN / 2, added_ms })
+        Ok(Self { reader, stream, accepted, order: i64::MIN / 2, delay_ms })
     }
 
     fn next(&mut self) -> Result<Option<(Packet, Span)>, Broken> {

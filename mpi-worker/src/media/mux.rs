@@ -51,6 +51,14 @@ pub struct Times {
     pub duration: i64,
 }
 
+impl Times {
+    /// The same, later by so many ticks.
+    pub fn later(self, ticks: i64) -> Times {
+        let there = |time: i64| if time == NO_PTS { NO_PTS } else { time + ticks };
+        Times { pts: there(self.pts), dts: there(self.dts), duration: self.duration }
+    }
+}
+
 /// The file above libav.
 struct Bytes {
     file: File,
