@@ -91,6 +91,8 @@ pub struct Engine {
     pub(crate) versions: Arc<Mutex<Option<(SystemTime, Versions)>>>,
     pub(crate) live: Arc<Mutex<BTreeMap<JobId, Live>>>,
     pub(crate) tasks: Tasks,
+    /// Whether it dispatches, or only looks.
+    serves: bool,
 }
 
 impl Engine {
@@ -100,7 +102,7 @@ impl Engine {
     /// # Errors
     /// When store or folders can't be opened.
     pub async fn start(settings: Settings) -> Result<Self, Reason> {
-        let engine = Self::look(settings).await?;
+        let engine = Self { serves: true, ..Self::look(settings).await? };
         let pid = std::process::id();
         engine.store.feed_append(None, vec![What::EngineStarted { pid }]).await?;
         reap::reap_plans(&engine).await?;
@@ -137,6 +139,7 @@ impl Engine {
             versions: Arc::default(),
             live: Arc::default(),
             tasks: Tasks::new(),
+            serves: false,
         })
     }
 
@@ -260,7 +263,12 @@ impl Engine {
         };
         let run = RunTag { job: id, epoch };
         match tag::signal_one(lane.pid as i32, &run, Signal::KILL) {
-            true => Ok(Killed { lane: lane.clone() }),
+            true => {
+                if let Some(live) = self.live_mut().get_mut(&id) {
+                    live.killed.insert(lane.rank);
+                }
+                Ok(Killed { lane: lane.clone() })
+            }
             false => Err(Reason::conflict(format!("rank {} is gone already", lane.rank))),
         }
     }
@@ -269,8 +277,10 @@ impl Engine {
     /// of that up to `deadline`.
     pub async fn shutdown(&self, deadline: Duration) {
         self.tasks.stop(deadline).await;
-        let entry = What::EngineStopped { pid: std::process::id() };
-        let _ = self.store.feed_append(None, vec![entry]).await;
+        if self.serves {
+            let entry = What::EngineStopped { pid: std::process::id() };
+            let _ = self.store.feed_append(None, vec![entry]).await;
+        }
         self.store.close().await;
     }
 

@@ -87,9 +87,13 @@ pub fn death(line: &str) -> Option<(Rank, String)> {
     Some((rank.parse().ok()?, format!("ended on {how}")))
 }
 
-/// The rank that ended with a code other than 0 first, if this line of mpirun's stderr names it.
+/// The rank that ended by itself before all others, if this line of mpirun's stderr names it.
 pub fn early_end(line: &str) -> Option<Rank> {
-    let rest = line.trim().strip_prefix("Process name: [[")?;
+    let line = line.trim();
+    if let Some((_, rest)) = line.split_once("MPI_ABORT was invoked on rank ") {
+        return rest.split(' ').next()?.parse().ok();
+    }
+    let rest = line.strip_prefix("Process name: [[")?;
     let rank = rest.strip_suffix(']')?.rsplit_once(',')?.1;
     rank.trim().parse().ok()
 }
@@ -133,6 +137,8 @@ mod tests {
         let line = "mpirun noticed that process rank 2 with PID 4711 on node n1 exited on signal 9 (Killed).";
         assert_eq!(death(line), Some((2, "ended on signal 9 (Killed)".to_owned())));
         assert_eq!(early_end("  Process name: [[44823,1],2]"), Some(2));
+        let line = "MPI_ABORT was invoked on rank 1 in communicator MPI_COMM_WORLD";
+        assert_eq!(early_end(line), Some(1));
         for line in ["", "rank 2", "Process name: [[x", "  Exit code:    70"] {
             assert_eq!((death(line), early_end(line)), (None, None), "{line}");
         }

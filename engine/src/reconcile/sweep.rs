@@ -110,3 +110,15 @@ fn wanted(engine: &Engine, job: &Job, now: Millis) -> Wanted {
         State::Queued | State::Waiting { .. } | State::Held { .. } => Wanted::Accepted,
     }
 }
+
+/// Deletes what the feed says of jobs that ended long ago. What fails here is done the next time.
+pub async fn trim_feed(engine: &Engine) {
+    let keep_ms = engine.settings.timings.keep_feed.as_millis() as i64;
+    let trimmed = match engine.store.now().await {
+        Ok(now) => engine.store.feed_trim(now.plus(-keep_ms)).await.map(drop),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = trimmed {
+        tracing::warn!("the feed was not trimmed: {error}");
+    }
+}

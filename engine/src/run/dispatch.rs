@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use dvp_model::JobId;
 use dvp_model::error::Reason;
@@ -20,6 +21,12 @@ use crate::store::StoreError;
 
 /// Plans that are made at once.
 const PLANS: usize = 2;
+
+/// Least time between two rounds.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// How often the feed is trimmed.
+const TRIM: Duration = Duration::from_secs(3600);
 
 /// Jobs that have a task of this engine, planning or running.
 #[derive(Clone, Debug, Default)]
@@ -54,16 +61,20 @@ pub async fn serve(engine: Engine) {
     let active = Active::default();
     let mut commits = engine.store.commits();
     let mut poll = tokio::time::interval(engine.settings.timings.poll);
+    let mut trim = tokio::time::interval(TRIM);
     loop {
         tokio::select! {
             () = engine.tasks.token().cancelled() => return,
             _ = poll.tick() => {}
+            _ = trim.tick() => sweep::trim_feed(&engine).await,
             _ = commits.changed() => {}
         }
         commits.mark_unchanged();
         if let Err(error) = round(&engine, &active).await {
             tracing::warn!("a round of the dispatcher was cut short: {}", Reason::from(error));
         }
+        // Commits that come in a burst are looked at together.
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

@@ -1,7 +1,7 @@
 //! What runs look like between two commits: lanes, progress, slots in use. In memory only, and lost with
 //! the process without harm.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dvp_model::job::{ChunkInfo, ChunkState, Job, Lane, Phase};
 use dvp_model::time::Millis;
@@ -24,6 +24,8 @@ pub struct Live {
     pub tool: Option<(u64, u64)>,
     /// When the launch began to work, by the store's clock.
     pub since: Option<Millis>,
+    /// Ranks that a person had killed: no chunk is to blame for their death.
+    pub killed: BTreeSet<Rank>,
     /// Frames that were accepted before this launch.
     pub frames_before: u64,
 }

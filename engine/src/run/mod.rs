@@ -23,6 +23,8 @@ enum End {
     Ordered(Order),
     /// It may work later. `blame`: a fault of the job's, which counts as an attempt.
     Retry { reason: Reason, blame: bool },
+    /// At once again, without blame: what happened was wanted, and is in the feed.
+    Requeue,
     /// It would fail again.
     Fail(Reason),
     /// The plan holds no more: plan again.

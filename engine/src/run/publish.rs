@@ -19,7 +19,6 @@ use sha2::{Digest, Sha256};
 
 use super::End;
 use super::supervise::{Run, check_input};
-use crate::reconcile::sweep;
 use crate::store::Publication;
 
 /// Space that is left free beside what is written, bytes.
@@ -262,6 +261,8 @@ pub(super) async fn publish(
         let _ = run.target.clear();
         return Err(reason.into());
     }
+    // The file is what counts now: should the next write be lost, its hash is recognised.
+    engine.objects.remove(run.id, &engine.objects.files(run.id));
     let complete = |job: &mut Job, now: Millis| {
         job.state = step(&job.state, Event::Complete(run.epoch), now)?;
         job.output = Some(publication.output.clone());
@@ -269,9 +270,7 @@ pub(super) async fn publish(
         let Output { sha256, bytes, .. } = publication.output.clone();
         Ok(vec![What::Completed { sha256, bytes }])
     };
-    let job = guard.persist(|| store.job_end_by(run.id, run.epoch, owner, complete)).await?;
-    sweep::sweep_ended(engine, &job).await;
-    Ok(())
+    guard.persist(|| store.job_end_by(run.id, run.epoch, owner, complete)).await.map(drop)
 }
 
 impl Target {

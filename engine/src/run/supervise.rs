@@ -1,6 +1,7 @@
 //! One run of a job, from its claim to its end: checks that the plan still holds, works, assembles,
 //! publishes; then writes down how it ended and gives the lease back.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dvp_model::error::{Kind, Reason};
@@ -11,7 +12,7 @@ use dvp_model::media::Identity;
 use dvp_model::plan::Plan;
 use dvp_model::schedule::Start;
 use dvp_model::wire::feed::What;
-use dvp_model::wire::worker::{Accepted, AssembleRequest, Assembled};
+use dvp_model::wire::worker::{Accepted, AssembleRequest, Assembled, Locator};
 use dvp_model::{Epoch, Item, JobId, Millis, RunTag};
 
 use super::guard::{Guard, Order};
@@ -25,9 +26,6 @@ use crate::store::{Lease, LedgerRow, Publication};
 
 /// Launches in a row that end in a fault and bring nothing, after which a job is given up.
 const BARREN_LIMIT: u32 = 5;
-
-/// Times that damaged objects are computed again within one run.
-const REPAIRS: u32 = 3;
 
 /// A run, as its stages see it.
 pub(super) struct Run<'a> {
@@ -69,7 +67,8 @@ impl Run<'_> {
             return publish::publish(self, &plan, &publication).await;
         }
         let plan = Arc::new(plan);
-        for repairs in 0.. {
+        let mut repaired: BTreeSet<Item> = BTreeSet::new();
+        loop {
             let rows = self.guard.persist(|| store.ledger_read(self.id)).await?;
             if rows.iter().any(|row| row.accepted.is_none()) {
                 work::work(self, &plan, &rows).await?;
@@ -78,7 +77,9 @@ impl Run<'_> {
             self.enter(Phase::Assembling).await?;
             match self.assemble(&plan, &rows).await {
                 Ok(publication) => return publish::publish(self, &plan, &publication).await,
-                Err(failure) if !failure.damaged.is_empty() && repairs < REPAIRS => {
+                // An object that is damaged again, just made, is not mended by making it once more.
+                Err(failure) if failure.damaged.iter().any(|item| !repaired.contains(item)) => {
+                    repaired.extend(&failure.damaged);
                     self.revoke(failure).await?;
                     self.enter(Phase::Working).await?;
                 }
@@ -88,7 +89,6 @@ impl Run<'_> {
                 }
             }
         }
-        Ok(())
     }
 
     /// Whether plan, worker and input still belong together.
@@ -134,6 +134,7 @@ impl Run<'_> {
         rows: &[LedgerRow],
     ) -> Result<Publication, tool::Failure> {
         let objects: Vec<Accepted> = rows.iter().filter_map(|row| row.accepted.clone()).collect();
+        all_there(&objects)?;
         let bytes: u64 = objects.iter().map(|accepted| accepted.report.size).sum();
         self.target.check(self.job.force)?;
         self.target.clear()?;
@@ -209,7 +210,7 @@ impl Run<'_> {
         let closed = match end {
             // Whoever has the job now, or the next start of this engine, cleans up.
             End::Ordered(Order::Lost) => Ok(()),
-            End::Ordered(Order::Shutdown) => self.give_back(Vec::new()).await,
+            End::Ordered(Order::Shutdown) | End::Requeue => self.give_back(Vec::new()).await,
             End::Ordered(Order::Stop) => self.end_with(Event::Stopped(self.epoch), false).await,
             End::Retry { reason, blame } => self.retry(reason, blame).await,
             End::Fail(reason) => self.end_with(Event::Fail(Some(self.epoch), reason), false).await,
@@ -310,6 +311,26 @@ fn entries_of(state: &State) -> Vec<What> {
             vec![What::Held { reason }]
         }
         _ => Vec::new(),
+    }
+}
+
+/// Finds objects that are gone or cut off, all at once; what is in them the assembly itself checks.
+fn all_there(objects: &[Accepted]) -> Result<(), tool::Failure> {
+    let lacks = |accepted: &&Accepted| {
+        let Locator::File(path) = &accepted.object;
+        let size = std::fs::metadata(path.as_path()).map(|found| found.len());
+        size.ok() != Some(accepted.report.size)
+    };
+    let damaged: Vec<Item> = objects.iter().filter(lacks).map(|accepted| accepted.item).collect();
+    match damaged.first() {
+        None => Ok(()),
+        Some(first) => Err(tool::Failure {
+            reason: Reason::machine(format!(
+                "{} accepted objects are gone or cut off, the first is that of {first}: they are computed again",
+                damaged.len()
+            )),
+            damaged,
+        }),
     }
 }
 

@@ -62,6 +62,7 @@ pub(super) async fn work(run: &Run<'_>, plan: &Arc<Plan>, rows: &[LedgerRow]) ->
         live.since = Some(since);
         live.frames_before = accepted_frames(rows);
         live.slots = run.start.slots().min(left);
+        live.killed.clear();
     });
     let mut work = Work::new(run, plan.clone(), rows, ranks);
     let mut result = match Link::open(&invocation, &run.engine.tasks) {
@@ -482,6 +483,12 @@ impl<'a> Work<'a> {
             return self.lost(End::Retry { reason, blame: true }).await;
         }
         match self.died.clone() {
+            Some((rank, how)) if self.was_asked(rank) => {
+                let reason = Reason::job(format!("rank {rank} {how}, as asked"));
+                let _ = self.lost(reason.into()).await;
+                self.run.guard.check()?;
+                Err(End::Requeue)
+            }
             Some((rank, how)) if self.greeted => self.blame(Some(rank), &how).await,
             None if self.greeted => self.blame(None, "died").await,
             _ => {
@@ -493,6 +500,12 @@ impl<'a> Work<'a> {
                 self.lost(End::Retry { reason, blame: false }).await
             }
         }
+    }
+
+    /// Whether a person had this rank killed.
+    fn was_asked(&self, rank: Rank) -> bool {
+        let live = self.run.engine.live_mut();
+        live.get(&self.run.id).is_some_and(|live| live.killed.contains(&rank))
     }
 
     /// A rank died or hangs: marks the suspects, gives up the item that must be the cause too often.
@@ -527,7 +540,7 @@ impl<'a> Work<'a> {
     async fn lost(&mut self, end: End) -> Result<(), End> {
         let reason = match &end {
             End::Retry { reason, .. } | End::Fail(reason) | End::Replan(reason) => reason.clone(),
-            End::Ordered(_) => return Err(end),
+            End::Ordered(_) | End::Requeue => return Err(end),
         };
         let items: Vec<Item> = self.assign.in_hand().map(|(_, item)| item).collect();
         let entry = What::Lost { epoch: self.run.epoch, reason, items };

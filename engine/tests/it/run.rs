@@ -288,6 +288,27 @@ async fn mpirun_is_killed() {
     killed_in_mid_work(mpirun, "mpirun-killed.mkv").await;
 }
 
+/// The demo's key: whoever presses it often does not make a chunk look guilty.
+#[tokio::test(flavor = "multi_thread")]
+async fn ranks_killed_on_request_are_nobodys_fault() {
+    let bench = Bench::slow();
+    let engine = bench.engine().await;
+    let store = engine.store();
+    let id = bench.submit(store, "asked.mkv", LOSSLESS).await;
+    let mut kills = 0;
+    let begun = Instant::now();
+    while kills < 6 {
+        kills += u32::from(engine.kill_rank(id).await.is_ok());
+        assert!(begun.elapsed() < LIMIT, "{:?}", feed(store, id).await);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let job = end(store, id, StateName::Completed).await;
+    assert_eq!((job.attempts, job.barren), (0, 0));
+    assert_accepted_once(store, &engine.job_detail(id).await.unwrap()).await;
+    bench.assert_clean(id);
+    engine.shutdown(LIMIT).await;
+}
+
 /// An engine in a process of its own.
 struct EngineProcess(Child);
 
@@ -357,15 +378,7 @@ async fn the_engine_is_killed_at_each_step() {
     let mine = bench.output("engine.mkv");
     assert_eq!(std::fs::metadata(&mine).unwrap().len(), job.output.unwrap().bytes);
     drop(engine);
-    // The last engine may have been killed before it swept: the next one does.
-    let engine = EngineProcess::start(&bench);
-    let objects = bench.folder.path().join("data/objects").join(id.to_string());
-    testbed::wait::wait_for("the sweep", LIMIT, || match objects.exists() {
-        true => Err(format!("{} is there", objects.display())),
-        false => Ok(()),
-    });
     bench.assert_clean(id);
-    drop(engine);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -481,11 +494,11 @@ async fn damaged_objects_are_computed_again() {
     .await;
     let job = end(engine.store(), id, StateName::Completed).await;
     assert_eq!(job.output.unwrap().sha256, right);
-    let lost = feed(engine.store(), id).await.into_iter().find_map(|what| match what {
-        What::Lost { items, .. } if !items.is_empty() => Some(items),
-        _ => None,
+    let lost = feed(engine.store(), id).await.into_iter().map(|what| match what {
+        What::Lost { items, .. } => items.len(),
+        _ => 0,
     });
-    assert_eq!(lost.map(|items| items.len()), Some(2));
+    assert_eq!(lost.sum::<usize>(), 2);
     bench.assert_clean(id);
     engine.shutdown(LIMIT).await;
 }
@@ -684,6 +697,34 @@ mod servers {
         let bench = Bench::new();
         let disk = Tmpfs::mount(bench.folder.path().join("out"), "8m");
         waits_for_room(&bench, &disk).await;
+    }
+
+    /// The database is away for a while in mid-job: the job goes on, nothing is lost or done twice.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn postgres_restarts_in_mid_job() {
+        let bench = Bench::slow();
+        let right = bench.undisturbed("pg.mkv", LOSSLESS).await;
+        let mut server = testbed::postgres::Postgres::start();
+        let store = StoreUrl::Postgres(server.url());
+        let engine = Engine::start(Settings { store, ..bench.settings() }).await.unwrap();
+        let store = engine.store();
+        let id = bench.submit(store, "pg.mkv", LOSSLESS).await;
+        accepted(store, id, 1).await;
+        server.stop();
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        server.begin();
+        let job = loop {
+            match store.job_get(id).await {
+                Ok(job) if job.state.name().is_final() => break job,
+                _ => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        };
+        assert_eq!(job.state, State::Completed, "{:?}", feed(store, id).await);
+        assert_eq!((job.epoch.0, job.attempts), (1, 0), "{:?}", feed(store, id).await);
+        assert_eq!(job.output.unwrap().sha256, right);
+        assert_accepted_once(store, &engine.job_detail(id).await.unwrap()).await;
+        bench.assert_clean(id);
+        engine.shutdown(LIMIT).await;
     }
 
     /// Fifty jobs, the engine killed every few seconds: each completes, and its output is there once.
