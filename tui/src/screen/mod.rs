@@ -4,7 +4,7 @@
 mod dashboard;
 mod dialogs;
 mod events;
-mod foot;
+pub mod foot;
 mod header;
 pub mod help;
 pub mod job;

@@ -1,3 +1,4 @@
 //! The console and the command line from outside.
 
 mod cli;
+mod screens;
