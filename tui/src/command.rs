@@ -179,7 +179,11 @@ pub fn completions(typed: &str) -> Vec<&'static Row> {
     let typed = typed.trim().to_lowercase();
     let mut found: Vec<&Row> = TABLE
         .iter()
-        .filter(|row| row.name.contains(&typed) || row.about.to_lowercase().contains(&typed))
+        .filter(|row| {
+            // One or two letters stand in nearly every sentence.
+            let about = typed.len() > 2 && row.about.to_lowercase().contains(&typed);
+            row.name.contains(&typed) || about
+        })
         .collect();
     found.sort_by_key(|row| (!row.name.starts_with(&typed), !row.name.contains(&typed)));
     found

@@ -48,7 +48,7 @@ fn confirm(pen: &mut Pen<'_>, area: Rect, dialog: &Confirm) {
     let names = if several == 0 { 0 } else { names };
     let height = (question.len() + about.len() + names + 5) as u16;
     let place = middle(area, width, height.min(area.height));
-    pen.clear(place);
+    pen.clear_apart(place);
     let inner = pen.boxed(place, &[bit("Are you sure?", Tone::Warn)], &vec![], Tone::Warn);
     let mut y = 0;
     for line in question {
@@ -86,7 +86,7 @@ fn confirm(pen: &mut Pen<'_>, area: Rect, dialog: &Confirm) {
 
 fn leaving(pen: &mut Pen<'_>, area: Rect, dialog: &LeaveDialog) {
     let place = middle(area, dialog_width(area), 9.min(area.height));
-    pen.clear(place);
+    pen.clear_apart(place);
     let inner = pen.boxed(place, &[bit("Leave?", Tone::Warn)], &vec![], Tone::Warn);
     let text = format!(
         "{} need{} the engine that this console hosts.",
@@ -115,7 +115,7 @@ fn palette(
     let found = command::completions(&field.text);
     let rows = (found.len() as u16).clamp(1, 12).min(area.height.saturating_sub(6));
     let place = middle(area, dialog_width(area), rows + 4);
-    pen.clear(place);
+    pen.clear_apart(place);
     let inner = pen.boxed(place, &[bit("Commands", Tone::Title)], &vec![], Tone::Focus);
     let line = row_of(inner, 0);
     pen.line(line, &[bit(": ", Tone::Accent)]);
@@ -138,7 +138,7 @@ fn palette(
             here,
             &[
                 bit(format!("  {:<14}", entry.name), tone),
-                bit(format!("{key:<8}"), if works { Tone::Key } else { Tone::Dim }),
+                bit(format!("{key:<10}"), if works { Tone::Key } else { Tone::Dim }),
                 bit(entry.about, Tone::Dim),
             ],
         );
@@ -153,7 +153,7 @@ fn palette(
 
 fn copy_menu(pen: &mut Pen<'_>, area: Rect, lines: &[CopyLine], row: usize) {
     let place = middle(area, area.width.saturating_sub(4).min(100), lines.len() as u16 + 3);
-    pen.clear(place);
+    pen.clear_apart(place);
     let inner = pen.boxed(place, &[bit("Copy", Tone::Title)], &vec![], Tone::Focus);
     for (at, line) in lines.iter().enumerate() {
         let here = row_of(inner, at as u16);

@@ -28,6 +28,10 @@ pub(super) fn draw(state: &State, pen: &mut Pen<'_>, area: Rect) {
         pen.wrapped(rows, &text, tone);
     }
     let last = row_of(inner, area.height.saturating_sub(1));
+    // What lies over the screen has hints of its own.
+    if state.overlay.is_some() {
+        return;
+    }
     if state.going {
         pen.line(last, &[bit("Leaving: the jobs are being looked after first", Tone::Warn)]);
         return;
@@ -41,7 +45,7 @@ pub(super) fn draw(state: &State, pen: &mut Pen<'_>, area: Rect) {
     let mut shown = here(state);
     // Help stays in sight, whatever else has to go.
     let help = hint("?", "help");
-    let needs_help = !state.typing() && state.overlay.is_none();
+    let needs_help = !state.typing();
     if needs_help {
         let room = last.width.saturating_sub(width(&help) + 2);
         let mut used = 0;

@@ -83,7 +83,7 @@ pub(super) fn draw(state: &State, pen: &mut Pen<'_>, area: Rect) {
     let inner = pen.boxed(
         area,
         &[bit("Keys", Tone::Title)],
-        &more(&lines, area, state.help_top),
+        &more(&lines, area.height.saturating_sub(2), state.help_top),
         Tone::Focus,
     );
     put(pen, inner, &lines, state.help_top);
@@ -94,10 +94,14 @@ pub(super) fn overlay(state: &State, pen: &mut Pen<'_>, area: Rect, top: usize) 
     let lines = here(state);
     let height = (lines.len() as u16 + 3).min(area.height.saturating_sub(2));
     let place = middle(area, 76.min(area.width.saturating_sub(2)), height);
-    pen.clear(place);
+    pen.clear_apart(place);
     let title = format!("Keys here: {}", state.place.title());
-    let inner =
-        pen.boxed(place, &[bit(title, Tone::Title)], &more(&lines, place, top), Tone::Focus);
+    let inner = pen.boxed(
+        place,
+        &[bit(title, Tone::Title)],
+        &more(&lines, place.height.saturating_sub(3), top),
+        Tone::Focus,
+    );
     let list = Rect { height: inner.height.saturating_sub(1), ..inner };
     put(pen, list, &lines, top);
     let foot = row_of(inner, inner.height.saturating_sub(1));
@@ -109,8 +113,8 @@ pub(super) fn overlay(state: &State, pen: &mut Pen<'_>, area: Rect, top: usize) 
 }
 
 /// Says when there are more lines than are seen.
-fn more(lines: &[Line], area: Rect, top: usize) -> Line {
-    let height = usize::from(area.height.saturating_sub(2));
+fn more(lines: &[Line], height: u16, top: usize) -> Line {
+    let height = usize::from(height);
     if lines.len() > height {
         vec![bit(
             format!("{} to {} of {}", top + 1, (top + height).min(lines.len()), lines.len()),

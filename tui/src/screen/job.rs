@@ -65,7 +65,7 @@ pub(super) fn draw(state: &State, pen: &mut Pen<'_>, area: Rect, id: JobId) {
         chunks(state, pen, Rect { height: rows.min(left.height), ..left }, detail);
         left = below(left, rows);
         if !detail.lanes.is_empty() {
-            let rows = (detail.lanes.len() as u16 + 3).min((left.height / 2).max(4));
+            let rows = (detail.lanes.len() as u16 + 3).min(left.height.saturating_sub(6).max(4));
             lanes(state, pen, Rect { height: rows.min(left.height), ..left }, detail);
             left = below(left, rows);
         }

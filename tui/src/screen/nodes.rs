@@ -20,7 +20,7 @@ const COLUMNS: &[Column] = &[
     Column::figure("SLOTS", 6, 0),
     Column::figure("LOAD", 5, 6),
     Column::figure("DISK FREE", 9, 4),
-    Column::figure("AGE", 5, 3),
+    Column::figure("AGE", 6, 3),
     Column::text("MPI", 14, 7),
 ];
 

@@ -16,7 +16,7 @@ const COLUMNS: &[Column] = &[Column::rest("NAME", 16), Column::figure("SIZE", 10
 pub(super) fn draw(picker: &Picker, pen: &mut Pen<'_>, area: Rect) -> Option<Position> {
     let width = area.width.saturating_sub(4).min(90);
     let place = middle(area, width, area.height.saturating_sub(2).min(30));
-    pen.clear(place);
+    pen.clear_apart(place);
     let shown = picker.shown();
     let folder = words::clean(&picker.folder.to_string_lossy()).into_owned();
     let folder =

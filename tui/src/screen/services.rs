@@ -13,7 +13,7 @@ const COLUMNS: &[Column] = &[
     Column::text("SERVICE", 10, 0),
     Column::rest("WHAT", 12),
     Column { title: "STANDS", cells: 20, flexible: true, right: false, drop: 1 },
-    Column::figure("ASKED", 7, 0),
+    Column::figure("ASKED", 6, 0),
 ];
 
 /// Rows of the short form: the queue, and a row a service.
@@ -107,7 +107,10 @@ pub(super) fn draw(state: &State, pen: &mut Pen<'_>, area: Rect) {
         (
             "Figures",
             vec![bit(
-                format!("{} old", age(status.age(now))),
+                match status.age(now) {
+                    0..1000 => "of this moment".to_owned(),
+                    old => format!("{} old", age(old)),
+                },
                 if stale { Tone::Warn } else { Tone::Dim },
             )],
         ),

@@ -18,7 +18,7 @@ const LABEL: u16 = 20;
 pub(super) fn draw(state: &State, pen: &mut Pen<'_>, area: Rect) -> Option<Position> {
     let wide = area.width >= 110;
     let (left, right) = if wide {
-        let width = area.width * 3 / 5;
+        let width = area.width * 5 / 8;
         (Rect { width, ..area }, Rect { x: area.x + width, width: area.width - width, ..area })
     } else {
         let dry = (area.height / 3).clamp(4, 9);
@@ -66,16 +66,22 @@ fn shown(form: &Form, width: usize, ellipsis: &str) -> Vec<Shown> {
 
 fn draw_rows(state: &State, pen: &mut Pen<'_>, area: Rect) -> Option<Position> {
     let form = &state.form;
+    let width = area.width.saturating_sub(4);
+    let label = LABEL.min(width / 3);
+    let value_width = width.saturating_sub(label + 2);
+    let lines = shown(form, value_width.into(), pen.glyphs().ellipsis());
+    let at = lines.iter().position(|line| matches!(line, Shown::Row(slot) if *slot == form.at));
+    let height = usize::from(area.height.saturating_sub(2));
+    let top = window(at.unwrap_or(0), lines.len(), height);
     let remark = match form.sent {
         true => vec![bit("sent, no answer yet", Tone::Warn)],
+        false if lines.len() > height => {
+            let last = (top + height).min(lines.len());
+            vec![bit(format!("{} to {last} of {}", top + 1, lines.len()), Tone::Dim)]
+        }
         false => vec![],
     };
     let inner = pen.boxed(area, &[bit("Submit a job", Tone::Title)], &remark, Tone::Focus);
-    let label = LABEL.min(inner.width / 3);
-    let value_width = inner.width.saturating_sub(label + 2);
-    let lines = shown(form, value_width.into(), pen.glyphs().ellipsis());
-    let at = lines.iter().position(|line| matches!(line, Shown::Row(slot) if *slot == form.at));
-    let top = window(at.unwrap_or(0), lines.len(), inner.height.into());
     let mut cursor = None;
     for (row, line) in lines.iter().skip(top).take(inner.height.into()).enumerate() {
         let place = row_of(inner, row as u16);
@@ -155,7 +161,8 @@ fn draw_row(
             }
             _ => {
                 let field = form.set.get(key).cloned().unwrap_or_default();
-                typed(pen, value, &field, &ghost, here)
+                let ghost = if field.text.is_empty() { ghost.as_str() } else { "" };
+                typed(pen, value, &field, ghost, here)
             }
         },
         _ => {
@@ -165,7 +172,8 @@ fn draw_row(
                 Slot::Ranks => &form.ranks,
                 _ => &form.priority,
             };
-            typed(pen, value, field, &ghost, here)
+            let ghost = if field.text.is_empty() { ghost.as_str() } else { "" };
+            typed(pen, value, field, ghost, here)
         }
     }
 }
@@ -190,7 +198,7 @@ fn chain(form: &Form, here: bool) -> Line {
     let mut line: Line = Vec::new();
     for (at, task) in TASKS.iter().enumerate() {
         if at > 0 {
-            line.push(bit("  ", Tone::Dim));
+            line.push(bit(" ", Tone::Dim));
         }
         let number = form.chain.iter().position(|name| name == task.name);
         let text = match number {

@@ -187,6 +187,12 @@ impl<'a> Pen<'a> {
         }
     }
 
+    /// Empties an area and a column to both of its sides: what lies over the screen stands apart from it.
+    pub fn clear_apart(&mut self, area: Rect) {
+        let x = area.x.saturating_sub(1);
+        self.clear(Rect { x, width: area.right() + 1 - x, ..area });
+    }
+
     /// Draws a box with a title, and a remark at its right; tells the area inside, a cell from the lines.
     pub fn boxed(&mut self, area: Rect, title: &[Bit], remark: &Line, tone: Tone) -> Rect {
         if area.width < 4 || area.height < 2 {

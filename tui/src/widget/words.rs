@@ -35,6 +35,11 @@ pub fn span(ms: i64) -> String {
     }
 }
 
+/// How long something took: with tenths below ten seconds.
+pub fn took(ms: u64) -> String {
+    if ms < 10_000 { format!("{}.{}s", ms / 1000, ms % 1000 / 100) } else { span(ms as i64) }
+}
+
 /// An age: whole seconds, `now` below one.
 pub fn age(ms: i64) -> String {
     if ms < 1000 { "now".into() } else { span(ms) }
@@ -154,7 +159,7 @@ pub fn happened(what: &What) -> String {
         }
         What::Entered { phase } => phase.as_str().into(),
         What::Accepted { item, rank, wall_ms } => {
-            format!("{item} accepted from rank {rank} after {}", span(*wall_ms as i64))
+            format!("{item} accepted from rank {rank} after {}", took(*wall_ms))
         }
         What::Lost { reason, items, .. } => {
             let again: Vec<String> = items.iter().map(ToString::to_string).collect();

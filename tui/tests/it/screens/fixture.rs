@@ -7,9 +7,7 @@ use dvp_console::event::Contact;
 use dvp_console::state::data::{Aged, Data};
 use dvp_console::state::{Look, State};
 use dvp_model::error::Reason;
-use dvp_model::job::{
-    ChunkInfo, ChunkState, HeldBy, Job, Lane, Output, Phase, State as JobState,
-};
+use dvp_model::job::{ChunkInfo, ChunkState, HeldBy, Job, Lane, Output, Phase, State as JobState};
 use dvp_model::node::{Duty, Health, Link, Node};
 use dvp_model::plan::Summary;
 use dvp_model::spec::SpecText;
@@ -102,7 +100,8 @@ pub fn jobs() -> Vec<Job> {
     running.frames_done = 1003;
     running.sound_done = true;
     running.priority = 5;
-    let mut queued = job(8, "interview with a very long name, take 12, corrected (final)", JobState::Queued);
+    let mut queued =
+        job(8, "interview with a very long name, take 12, corrected (final)", JobState::Queued);
     queued.started_at = None;
     queued.ranks = 0;
     let mut planning = job(10, "日本の夏", JobState::Queued);
@@ -112,7 +111,10 @@ pub fn jobs() -> Vec<Job> {
     let waiting = job(
         7,
         "retry",
-        JobState::Waiting { retry_at: NOW.plus(42_000), why: Reason::machine("mpirun ended with 1") },
+        JobState::Waiting {
+            retry_at: NOW.plus(42_000),
+            why: Reason::machine("mpirun ended with 1"),
+        },
     );
     let mut done = job(6, "trailer", JobState::Completed);
     done.chunks_done = 27;
@@ -183,7 +185,9 @@ fn nodes() -> Vec<Node> {
             local: false,
             slots: 8,
             slots_used: 0,
-            duty: Duty::SetAside(Reason::machine("dvp-worker can't start there: libx264 is missing")),
+            duty: Duty::SetAside(Reason::machine(
+                "dvp-worker can't start there: libx264 is missing",
+            )),
             health: Some(health(0.02, 340)),
             link: Link::Down { at: ago(12), reason: Reason::machine("connection refused") },
         },
@@ -281,7 +285,10 @@ fn feed() -> VecDeque<Entry> {
         What::Planned { frames: 1584, chunks: 27 },
         What::Launched { epoch: Epoch(1), ranks: 2, nodes: nodes.clone(), reused: 0 },
         What::Accepted { item: Item::Chunk(ChunkIndex(0)), rank: 0, wall_ms: 1900 },
-        What::Log { epoch: Epoch(1), line: "«mpirun noticed that process rank 1 exited on signal 9»".into() },
+        What::Log {
+            epoch: Epoch(1),
+            line: "«mpirun noticed that process rank 1 exited on signal 9»".into(),
+        },
         What::Lost {
             epoch: Epoch(1),
             reason: Reason::machine("rank 1 was killed by signal 9"),
@@ -299,10 +306,16 @@ fn feed() -> VecDeque<Entry> {
         say(Some(9), what);
     }
     for chunk in 1..17 {
-        say(Some(9), What::Accepted { item: Item::Chunk(ChunkIndex(chunk)), rank: chunk % 2, wall_ms: 1900 });
+        say(
+            Some(9),
+            What::Accepted { item: Item::Chunk(ChunkIndex(chunk)), rank: chunk % 2, wall_ms: 1900 },
+        );
     }
     say(Some(6), What::Completed { sha256: "0123456789abcdef".repeat(4), bytes: 12_900_000 });
-    say(Some(1), What::Failed { reason: Reason::machine("the disk of the output's folder is full") });
+    say(
+        Some(1),
+        What::Failed { reason: Reason::machine("the disk of the output's folder is full") },
+    );
     feed
 }
 

@@ -60,7 +60,8 @@ impl Console {
     /// What is drawn at this size.
     pub fn draw(&mut self, width: u16, height: u16) -> Buffer {
         self.take(Event::Resize(width, height));
-        let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a test's terminal");
+        let mut terminal =
+            Terminal::new(TestBackend::new(width, height)).expect("a test's terminal");
         terminal.draw(|frame| screen::view(&self.state, frame)).expect("a test's frame");
         terminal.backend().buffer().clone()
     }
@@ -121,7 +122,8 @@ pub fn picture(buffer: &Buffer) -> String {
         let mut line = String::new();
         for x in 0..buffer.area.width {
             let cell = &buffer[(x, y)];
-            let style = if cell.symbol() == " " && cell.bg == ratatui::style::Color::Reset
+            let style = if cell.symbol() == " "
+                && cell.bg == ratatui::style::Color::Reset
                 && !cell.modifier.contains(ratatui::style::Modifier::REVERSED)
             {
                 Style::reset()

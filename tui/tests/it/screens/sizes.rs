@@ -75,7 +75,12 @@ fn no_view_panics_or_cuts_silently_at_any_size_in_any_palette() {
             }
         }
     }
-    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults[..faults.len().min(40)].join("\n"));
+    assert!(
+        faults.is_empty(),
+        "{} faults:\n{}",
+        faults.len(),
+        faults[..faults.len().min(40)].join("\n")
+    );
 }
 
 #[test]
@@ -130,7 +135,9 @@ fn all_text_goes_through_the_pen() {
                 continue;
             }
             let text = std::fs::read_to_string(&path).expect("a source");
-            for word in ["set_string", "set_line", "set_span", "Paragraph", "render_widget", "set_symbol"] {
+            for word in
+                ["set_string", "set_line", "set_span", "Paragraph", "render_widget", "set_symbol"]
+            {
                 assert!(!text.contains(word), "{} draws past the pen: {word}", path.display());
             }
         }

@@ -19,9 +19,7 @@ pub fn all() -> Vec<(&'static str, Console)> {
     let running = || {
         let mut state = fixture::state();
         state.jobs.cursor.select(fixture::id(9));
-        Console::new(state)
-            .keys("2 enter")
-            .reply(Reply::Detail(Box::new(fixture::detail())))
+        Console::new(state).keys("2 enter").reply(Reply::Detail(Box::new(fixture::detail())))
     };
     let page = |number: u128| {
         let mut state = fixture::state();
@@ -36,11 +34,15 @@ pub fn all() -> Vec<(&'static str, Console)> {
         if let Some(nodes) = &mut state.live.nodes {
             nodes.value.truncate(1);
         }
+        if let Some(status) = &mut state.live.status {
+            status.value.counts.retain(|name, _| name == "completed");
+        }
         Console::new(state).keys("ctrl-l")
     };
     let lost = || {
         let mut state = fixture::state();
-        state.live.contact = Contact::Lost { since: fixture::NOW.plus(-12_000), why: "no engine answers".into() };
+        state.live.contact =
+            Contact::Lost { since: fixture::NOW.plus(-12_000), why: "no engine answers".into() };
         state.now = fixture::NOW.plus(12_000);
         Console::new(state).keys("ctrl-l")
     };
@@ -60,12 +62,16 @@ pub fn all() -> Vec<(&'static str, Console)> {
         console
     };
     let planned = || {
-        let console = known().keys("6").types("/films/holiday.mp4");
+        let console = known().keys("6").types("/films/holiday.mp4").keys("down right space");
         let edits = console.state.form.edits;
-        console.reply(Reply::DryRun(edits, Ok(fixture::dry_run()))).keys("down right space")
+        console.reply(Reply::DryRun(edits, Ok(fixture::dry_run())))
     };
     let picker = || {
-        let found = |name: &str, folder, size| Found { path: format!("/films/{name}").into(), folder, size };
+        let found = |name: &str, folder, size| Found {
+            path: format!("/films/{name}").into(),
+            folder,
+            size,
+        };
         known().keys("6 ctrl-o").reply(Reply::Listed(Listing {
             folder: "/films".into(),
             entries: Ok(vec![
@@ -143,9 +149,14 @@ pictures! {
 fn the_whole_state_can_be_recorded() {
     for (name, console) in all() {
         let json = serde_json::to_string(&console.state).expect(name);
-        let again: State = serde_json::from_str(&json).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let again: State =
+            serde_json::from_str(&json).unwrap_or_else(|error| panic!("{name}: {error}"));
         let mut again = Console::new(again);
         let mut console = console;
-        assert_eq!(again.draw(100, 30), console.draw(100, 30), "{name} looks the same when read back");
+        assert_eq!(
+            again.draw(100, 30),
+            console.draw(100, 30),
+            "{name} looks the same when read back"
+        );
     }
 }
