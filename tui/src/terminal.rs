@@ -7,8 +7,8 @@ use std::sync::{Mutex, PoisonError};
 
 use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use crossterm::terminal::{
-    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
-    disable_raw_mode, enable_raw_mode,
+    BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen,
+    LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use crossterm::{cursor, queue};
 use ratatui::backend::CrosstermBackend;
@@ -39,8 +39,7 @@ impl Screen {
     /// # Errors
     /// When the terminal refuses.
     pub fn open(log: &Path) -> io::Result<Self> {
-        let terminal = Terminal::new(CrosstermBackend::new(BufWriter::new(stdout())))?;
-        let mut screen = Self { terminal, stderr: None, open: false };
+        let mut screen = Self { terminal: fresh()?, stderr: None, open: false };
         restore_at_panic();
         screen.stderr = divert_stderr(log);
         screen.enter()?;
@@ -59,7 +58,7 @@ impl Screen {
         queue!(out, EnterAlternateScreen, EnableBracketedPaste, cursor::Hide)?;
         out.flush()?;
         self.open = true;
-        self.terminal.clear()
+        self.forget()
     }
 
     /// Gives the terminal back as it was.
@@ -81,12 +80,17 @@ impl Screen {
         Write::flush(self.terminal.backend_mut())
     }
 
-    /// Has everything drawn anew by the next [`Screen::draw`].
+    /// Has everything drawn anew by the next [`Screen::draw`]. Not by `Terminal::clear`: that asks the
+    /// terminal where its cursor is, and waits for an answer that the loop's input would swallow.
     ///
     /// # Errors
     /// When the terminal is gone.
     pub fn forget(&mut self) -> io::Result<()> {
-        self.terminal.clear()
+        let mut out = stdout();
+        queue!(out, Clear(ClearType::All))?;
+        out.flush()?;
+        self.terminal = fresh()?;
+        Ok(())
     }
 
     /// Columns and rows.
@@ -115,6 +119,11 @@ impl Drop for Screen {
             eprintln!("{panic}");
         }
     }
+}
+
+/// A terminal of which nothing is known yet.
+fn fresh() -> io::Result<Terminal<CrosstermBackend<BufWriter<Stdout>>>> {
+    Terminal::new(CrosstermBackend::new(BufWriter::new(stdout())))
 }
 
 fn restore() {

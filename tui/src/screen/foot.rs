@@ -94,7 +94,7 @@ fn form(state: &State) -> Vec<Line> {
         Slot::Start => shown.push(hint("enter", "start the job")),
         Slot::Tasks => shown.extend([hint("left right", "choose"), hint("space", "add or remove")]),
         Slot::Force => shown.push(hint("space", "switch")),
-        Slot::Input | Slot::Output if !state.form.candidates().is_empty() => {
+        Slot::Input | Slot::Output if state.form.can_complete() => {
             shown.push(hint("tab", "complete"));
         }
         Slot::Param(_) if state.form.field().is_none() => shown.push(hint("left right", "change")),

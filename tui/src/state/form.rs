@@ -378,6 +378,11 @@ impl Form {
             .collect()
     }
 
+    /// Whether [`Form::complete`] would add something.
+    pub fn can_complete(&self) -> bool {
+        self.clone().complete()
+    }
+
     /// Completes the path as far as all candidates agree; false when that adds nothing.
     pub fn complete(&mut self) -> bool {
         let Some((_, part)) = self.completing() else { return false };

@@ -1,4 +1,5 @@
 //! The console and the command line from outside.
 
 mod cli;
+mod pty;
 mod screens;

@@ -1,0 +1,178 @@
+//! The real console on a real pseudo-terminal: it opens, is resized, is stopped by the shell and comes
+//! back, is left alone by a terminal that goes away, and gives the terminal back as it was.
+
+use std::io::{Read, Write};
+use std::num::NonZeroU16;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use testbed::wait::wait_for;
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// A program on a terminal.
+struct Terminal {
+    dir: tempfile::TempDir,
+    master: Box<dyn MasterPty + Send>,
+    writer: Box<dyn Write + Send>,
+    child: Box<dyn Child + Send + Sync>,
+    parser: Arc<Mutex<vt100::Parser>>,
+}
+
+fn cells(count: u16) -> NonZeroU16 {
+    NonZeroU16::new(count).expect("at least one")
+}
+
+fn size(columns: u16, rows: u16) -> PtySize {
+    PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 }
+}
+
+impl Terminal {
+    /// The console on a terminal of 80x24, alone in it or below a shell with job control.
+    fn open(below_a_shell: bool) -> Self {
+        let dir = tempfile::tempdir().expect("a folder for the test");
+        let pair = native_pty_system().openpty(size(80, 24)).expect("a pseudo-terminal");
+        let console = env!("CARGO_BIN_EXE_dvp-console");
+        let mut command = match below_a_shell {
+            false => CommandBuilder::new(console),
+            true => {
+                let mut command = CommandBuilder::new("bash");
+                command.args(["--norc", "--noprofile", "-i"]);
+                command
+            }
+        };
+        command.cwd(dir.path());
+        command.env("DVP_DATA_DIR", dir.path().join("data"));
+        command.env("XDG_CONFIG_HOME", dir.path());
+        command.env("DVP_LINGER_S", "2");
+        command.env("TERM", "xterm-256color");
+        command.env("LANG", "C.UTF-8");
+        command.env("PS1", "prompt> ");
+        command.env("CONSOLE", console);
+        let child = pair.slave.spawn_command(command).expect("it starts");
+        drop(pair.slave);
+        let parser = Arc::new(Mutex::new(vt100::Parser::new(cells(24), cells(80), 0)));
+        let mut reader = pair.master.try_clone_reader().expect("the terminal's other end");
+        let seen = parser.clone();
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(count) = reader.read(&mut bytes) {
+                if count == 0 {
+                    break;
+                }
+                seen.lock().unwrap_or_else(PoisonError::into_inner).process(&bytes[..count]);
+            }
+        });
+        let writer = pair.master.take_writer().expect("the terminal's keys");
+        Self { dir, master: pair.master, writer, child, parser }
+    }
+
+    fn keys(&mut self, keys: &str) {
+        self.writer.write_all(keys.as_bytes()).expect("keys");
+        self.writer.flush().expect("keys");
+    }
+
+    fn text(&self) -> String {
+        self.parser.lock().unwrap_or_else(PoisonError::into_inner).screen().contents()
+    }
+
+    fn on_other_screen(&self) -> bool {
+        self.parser.lock().unwrap_or_else(PoisonError::into_inner).screen().alternate_screen()
+    }
+
+    #[track_caller]
+    fn sees(&self, text: &str) {
+        wait_for("the screen", LIMIT, || {
+            let seen = self.text();
+            if seen.contains(text) { Ok(()) } else { Err(format!("no '{text}' on:\n{seen}")) }
+        });
+    }
+
+    #[track_caller]
+    fn ends(&mut self) -> u32 {
+        let child = &mut self.child;
+        wait_for("its end", LIMIT, || match child.try_wait() {
+            Ok(Some(status)) => Ok(status.exit_code()),
+            other => Err(format!("it goes on: {other:?}")),
+        })
+    }
+
+    fn resize(&mut self, columns: u16, rows: u16) {
+        self.parser
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .screen_mut()
+            .set_size(cells(rows), cells(columns));
+        self.master.resize(size(columns, rows)).expect("a resize");
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn opens_follows_the_size_and_gives_the_terminal_back() {
+    let mut terminal = Terminal::open(false);
+    terminal.sees("Nothing needs you");
+    terminal.sees("engine here");
+    assert!(terminal.on_other_screen());
+    terminal.resize(120, 40);
+    terminal.sees("Queue and services");
+    terminal.resize(30, 8);
+    terminal.sees("too small");
+    terminal.resize(80, 24);
+    terminal.sees("Nothing needs you");
+    terminal.keys("3");
+    terminal.sees("this machine, no SSH needed");
+    terminal.keys("7");
+    terminal.sees("one down");
+    terminal.keys("q");
+    terminal.sees("Nothing needs you");
+    terminal.keys("q");
+    assert_eq!(terminal.ends(), 0);
+    assert!(!terminal.on_other_screen());
+}
+
+#[test]
+fn tells_what_is_wrong_with_an_input_beside_its_field() {
+    let mut terminal = Terminal::open(false);
+    terminal.sees("Nothing needs you");
+    terminal.keys("s");
+    terminal.sees("Submit a job");
+    std::fs::write(terminal.dir.path().join("notes.txt"), "no film").expect("a file");
+    // Typed in part, completed by tab.
+    terminal.keys("not\t");
+    terminal.sees("notes.txt");
+    terminal.keys("\x13");
+    terminal.sees("Not submitted");
+    terminal.keys("\x03");
+    assert_eq!(terminal.ends(), 0);
+}
+
+#[test]
+fn a_shell_stops_it_and_brings_it_back() {
+    let mut terminal = Terminal::open(true);
+    terminal.sees("prompt>");
+    terminal.keys("\"$CONSOLE\"\n");
+    terminal.sees("Nothing needs you");
+    terminal.keys("\x1a");
+    terminal.sees("Stopped");
+    assert!(!terminal.on_other_screen());
+    terminal.keys("echo in the shell\n");
+    terminal.sees("\nin the shell");
+    terminal.keys("fg\n");
+    terminal.sees("Nothing needs you");
+    assert!(terminal.on_other_screen());
+    terminal.keys("2");
+    terminal.sees("No job yet");
+    terminal.keys("\x03");
+    terminal.sees("prompt>");
+    assert!(!terminal.on_other_screen());
+    terminal.keys("exit 7\n");
+    assert_eq!(terminal.ends(), 7);
+}
