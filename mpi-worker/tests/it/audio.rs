@@ -402,3 +402,21 @@ fn late_sound_is_driven_in_place() {
         assert_heard_in_place(&input, &ALL);
     }
 }
+
+#[test]
+fn a_damaged_packet_is_named_by_its_time() {
+    let folder = folder();
+    let input = Clip::new("packet.mp4").audio("aac").make(folder.path());
+    // Packet 89 (from 0) holds what is heard from 88 * 1024 samples on: 1.877 s.
+    let lines = probe(&input, "a:0", "packet=pos,size");
+    let line = lines.lines().filter(|line| line.contains(',')).nth(89).expect("packets");
+    let numbers: Vec<usize> = line.split(',').filter_map(|text| text.parse().ok()).collect();
+    let [size, place] = numbers[..] else { panic!("a packet's size and place: {line}") };
+    let mut bytes = std::fs::read(&input).expect("the clip");
+    bytes[place..place + size].fill(0xff);
+    std::fs::write(&input, bytes).expect("room");
+    let plan = planned(&input, "mp4", &[("convert.audio", "aac")]);
+    let reason = sound(&plan, &folder.path().join("damaged.object")).expect_err("damage");
+    assert_eq!(reason.kind, Kind::Input);
+    assert!(reason.text.contains("is damaged") && reason.text.contains("1.877 s"), "{reason}");
+}

@@ -12,9 +12,9 @@ use super::convert::{self, Form, Layout, Queue, Resampler};
 use super::place::{Clock, Grid, Jump};
 use super::verify::{Expected, Fingerprint};
 use super::{Film, skip, stopped};
-use crate::media::av::{Frame, NO_PTS, Packet};
+use crate::media::av::{AvError, Frame, NO_PTS, Packet};
 use crate::media::decode::{Decoder, Setup, stamp_of};
-use crate::media::object;
+use crate::media::{log, object};
 
 /// Takes finished packets.
 pub type Sink<'a> = &'a mut dyn FnMut(object::Packet) -> Result<(), Reason>;
@@ -111,7 +111,7 @@ impl Encode {
             return Err(self.damaged(film, time, "it is cut off"));
         }
         if let Err(error) = self.decoder.send(Some(packet)) {
-            return Err(self.damaged(film, time, &error.to_string()));
+            return Err(self.damaged(film, time, &words(error)));
         }
         self.drain(film, time, stop, sink)
     }
@@ -120,7 +120,7 @@ impl Encode {
     pub fn finish(&mut self, film: &Film, stop: &AtomicBool, sink: Sink) -> Result<(), Reason> {
         if !self.over {
             if let Err(error) = self.decoder.send(None) {
-                return Err(self.damaged(film, None, &error.to_string()));
+                return Err(self.damaged(film, None, &words(error)));
             }
             self.drain(film, None, stop, sink)?;
         }
@@ -179,7 +179,7 @@ impl Encode {
             match self.decoder.receive(&mut self.frame) {
                 Ok(true) => self.decoded(film, stop, sink)?,
                 Ok(false) => break,
-                Err(error) => return Err(self.damaged(film, time, &error.to_string())),
+                Err(error) => return Err(self.damaged(film, time, &words(error))),
             }
         }
         Ok(())
@@ -333,4 +333,9 @@ impl Encode {
             film.moment(time, self.base)
         ))
     }
+}
+
+/// What the decoder said, or else what the error's number means.
+fn words(error: AvError) -> String {
+    log::last_line().unwrap_or_else(|| error.to_string())
 }
