@@ -32,6 +32,13 @@ pub fn store(
     Ok(report)
 }
 
+/// Removes what [`store`] has written so far of the object at `put`, while it is still at it: for a
+/// process that is about to end.
+pub fn abandon(put: &Locator) {
+    let Locator::File(place) = put;
+    drop(Temporary::beside(place.as_path()));
+}
+
 /// A file that is removed unless it gets its name.
 struct Temporary(PathBuf);
 

@@ -153,6 +153,13 @@ impl Seat {
         self.stop.store(true, Ordering::Relaxed);
     }
 
+    /// Removes what the thread has written so far, which will not come to an end.
+    pub fn abandon(&self) {
+        if let Some(task) = &self.current {
+            transfer::abandon(&task.put);
+        }
+    }
+
     /// Whether nothing computes.
     pub fn is_idle(&mut self) -> bool {
         if self.outcomes.try_recv().is_ok() {

@@ -2,7 +2,7 @@
 //! does not read is kept, and progress that is overtaken by newer progress is dropped.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ const LONGEST_LINE: usize = 256 << 20;
 
 /// Both directions.
 pub struct Lines {
+    input: OwnedFd,
     out: OwnedFd,
     /// Bytes of whole lines, the first of which may be partly written.
     pending: VecDeque<u8>,
@@ -36,16 +37,22 @@ impl Lines {
     /// # Errors
     /// When file descriptors can't be copied.
     pub fn take_stdout() -> io::Result<Self> {
+        let input = fcntl_dupfd_cloexec(stdin(), 3)?;
         let out = fcntl_dupfd_cloexec(stdout(), 3)?;
         dup2_stdout(stderr())?;
-        Ok(Self {
+        Ok(Self::over(input, out))
+    }
+
+    fn over(input: OwnedFd, out: OwnedFd) -> Self {
+        Self {
+            input,
             out,
             pending: VecDeque::new(),
             progress: BTreeMap::new(),
             incoming: Vec::new(),
             searched: 0,
             is_ended: false,
-        })
+        }
     }
 
     /// Queues a line. Progress waits until everything before it is written, and only its newest does.
@@ -107,8 +114,7 @@ impl Lines {
         if self.is_ended {
             return std::thread::sleep(Duration::from_millis(limit_ms));
         }
-        let input = stdin();
-        let mut fds = [PollFd::new(&input, PollFlags::IN)];
+        let mut fds = [PollFd::new(&self.input, PollFlags::IN)];
         let limit = Timespec { tv_sec: 0, tv_nsec: limit_ms as i64 * 1_000_000 };
         // Woken early or late: the loop looks again anyway.
         let _ = poll(&mut fds, Some(&limit));
@@ -122,7 +128,7 @@ impl Lines {
         let mut lines = Vec::new();
         let mut chunk = [0u8; 64 << 10];
         while !self.is_ended && self.is_readable() {
-            match read(stdin(), &mut chunk) {
+            match read(&self.input, &mut chunk) {
                 Ok(0) => self.is_ended = true,
                 Ok(count) => self.incoming.extend_from_slice(&chunk[..count]),
                 Err(Errno::INTR | Errno::AGAIN) => break,
@@ -144,8 +150,7 @@ impl Lines {
     }
 
     fn is_readable(&self) -> bool {
-        let input = stdin();
-        let mut fds = [PollFd::new(&input, PollFlags::IN)];
+        let mut fds = [PollFd::new(&self.input, PollFlags::IN)];
         let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
         poll(&mut fds, Some(&zero)).is_ok_and(|ready| ready > 0)
     }
@@ -156,9 +161,81 @@ impl Lines {
     }
 }
 
-impl Drop for Lines {
-    fn drop(&mut self) {
-        // What is left was given up by `close`; a blocking write here could hang.
-        let _ = io::stderr().flush();
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+
+    use dvp_model::error::Reason;
+    use dvp_model::id::{ChunkIndex, Item};
+
+    use super::*;
+
+    fn failed(index: u32) -> FromWorker {
+        let (item, reason) = (Item::Chunk(ChunkIndex(index)), Reason::input("x".repeat(400)));
+        FromWorker::Failed { rank: 1, item, attempt: 1, reason }
+    }
+
+    #[test]
+    fn a_slow_reader_costs_progress_and_nothing_else() {
+        let (in_reader, _in_writer) = io::pipe().unwrap();
+        let (reader, writer) = io::pipe().unwrap();
+        let mut lines = Lines::over(in_reader.into(), writer.into());
+        let item = Item::Sound;
+        for index in 0..5_000 {
+            lines.say(failed(index));
+            lines.say(FromWorker::Progress { rank: 0, item, frames: u64::from(index) });
+            // Returns although nobody reads.
+            lines.write().unwrap();
+        }
+        assert!(lines.write().unwrap() > 1_000_000);
+        let read = std::thread::spawn(move || {
+            let lines = BufReader::new(reader).lines();
+            lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect::<Vec<_>>()
+        });
+        while lines.write().unwrap() > 0 {
+            std::thread::yield_now();
+        }
+        drop(lines);
+        let (mut next, mut progress) = (0, Vec::new());
+        for line in read.join().unwrap() {
+            match line {
+                FromWorker::Failed { item, .. } => {
+                    assert_eq!(item, Item::Chunk(ChunkIndex(next)));
+                    next += 1;
+                }
+                FromWorker::Progress { frames, .. } => progress.push(frames),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(next, 5_000);
+        assert_eq!(progress.last(), Some(&4_999));
+        assert!(progress.len() < 1_000, "{} of 5000 progress lines were kept", progress.len());
+    }
+
+    #[test]
+    fn lines_are_whole_however_they_arrive() {
+        let (reader, mut writer) = io::pipe().unwrap();
+        let (_out_reader, out) = io::pipe().unwrap();
+        let mut lines = Lines::over(reader.into(), out.into());
+        let mut found = Vec::new();
+        for part in ["on", "e\ntwo\nthr", "", "ee\n", "\nrest"] {
+            writer.write_all(part.as_bytes()).unwrap();
+            found.extend(lines.read().unwrap());
+            assert!(!lines.is_ended());
+        }
+        drop(writer);
+        assert!(lines.read().unwrap().is_empty());
+        assert!(lines.is_ended());
+        assert_eq!(found, [&b"one"[..], b"two", b"three", b""]);
+    }
+
+    #[test]
+    fn a_reader_that_is_gone_is_an_error() {
+        let (in_reader, _in_writer) = io::pipe().unwrap();
+        let (reader, writer) = io::pipe().unwrap();
+        let mut lines = Lines::over(in_reader.into(), writer.into());
+        drop(reader);
+        lines.say(FromWorker::Beat);
+        assert!(lines.write().is_err());
     }
 }

@@ -200,7 +200,7 @@ fn close(universe: Universe, mut link: Link, mut seat: Seat, lines: Option<Lines
         std::thread::sleep(Duration::from_millis(2));
     }
     if !(link.is_sent() && seat.is_idle() && flushed) {
-        // Its temporary file stays: whoever launched this sweeps the folder.
+        seat.abandon();
         ending::at_latest(Duration::from_millis(1_000), code);
         link.abort(code);
     }

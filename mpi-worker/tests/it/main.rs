@@ -4,4 +4,5 @@ mod assemble;
 mod audio;
 mod filters;
 mod ranks;
+mod tasks;
 mod traps;
