@@ -17,6 +17,13 @@ pub const EAGAIN: c_int = ffi::AVERROR(11);
 /// libav's "no timestamp".
 pub const NO_PTS: i64 = i64::MIN;
 
+/// Refuses single allocations beyond 1 GiB: no honest picture or index is larger, a hostile header may say
+/// so.
+pub fn bound_memory() {
+    // SAFETY: sets a number.
+    unsafe { ffi::av_max_alloc(1 << 30) }
+}
+
 /// An error code of libav, with what it kept about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AvError(pub c_int);
@@ -372,4 +379,10 @@ pub fn kept_side_data(packet: &Packet) -> Vec<(u32, Vec<u8>)> {
     let kept = [Type::AV_PKT_DATA_SKIP_SAMPLES as u32, Type::AV_PKT_DATA_NEW_EXTRADATA as u32];
     let side = packet.side_data().into_iter().filter(|(kind, _)| kept.contains(kind));
     side.map(|(kind, bytes)| (kind, bytes.to_vec())).collect()
+}
+
+/// A codec tag's four letters, e.g. `tmcd`; what is no letter becomes a dot.
+pub fn tag_name(tag: u32) -> String {
+    let letters = tag.to_le_bytes().map(char::from);
+    letters.map(|c| if c.is_ascii_graphic() { c } else { '.' }).iter().collect()
 }

@@ -1,5 +1,24 @@
 //! Where decoding can begin: looks into a packet for what its key flag promises. Bytes only.
 
+/// Packets without a key flag that are passed over, at most, at a film's start.
+const MOST_PASSED: u32 = 1000;
+
+/// Passes over what a film starts with before its first entry point: it needs pictures that are not there.
+#[derive(Debug, Default)]
+pub struct Start {
+    passed: u32,
+    entered: bool,
+}
+
+impl Start {
+    /// Whether the next packet is to be decoded.
+    pub fn takes(&mut self, key: bool) -> bool {
+        self.entered |= key || self.passed >= MOST_PASSED;
+        self.passed += 1;
+        self.entered
+    }
+}
+
 /// What a packet with a key flag is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entry {

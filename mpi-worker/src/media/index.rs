@@ -114,8 +114,12 @@ impl Streams {
         for (at, stream) in source.streams().enumerate() {
             let par = av::parameters(stream);
             let codec = av::codec_name(par.codec_id);
+            let name = match codec.as_str() {
+                "none" | "bin_data" => av::tag_name(par.codec_tag),
+                name => name.to_owned(),
+            };
             let mut other =
-                |what: &str| others.push(Other { what: format!("{what} {at} ({codec})") });
+                |what: &str| others.push(Other { what: format!("{what} {at} ({name})") });
             match par.codec_type {
                 ffi::AVMediaType::AVMEDIA_TYPE_VIDEO => {
                     if stream.disposition & ffi::AV_DISPOSITION_ATTACHED_PIC as i32 != 0 {

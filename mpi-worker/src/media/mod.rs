@@ -56,6 +56,7 @@ impl From<Reason> for AssembleFault {
 /// To be called once, before anything else here.
 pub fn init() {
     log::capture();
+    av::bound_memory();
 }
 
 /// Reads a file's headers and the index of its pictures. `progress(done, total)` counts bytes.

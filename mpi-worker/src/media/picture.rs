@@ -15,6 +15,7 @@ use ffmpeg_next::ffi;
 use super::av::{self, Frame};
 use super::color;
 use super::decode::{Decoder, Setup, stamp_of};
+use super::entry::Start;
 use super::filter::{Entry, Graph};
 use super::source::Source;
 
@@ -50,12 +51,16 @@ pub fn first(source: &mut Source, stream: u32, setup: Setup) -> Result<Frame, Re
     let mut decoder = Decoder::open(av::parameters(source.stream(stream)?), setup)?;
     let mut packet = av::Packet::new()?;
     let mut frame = Frame::new()?;
+    let mut start = Start::default();
     for _ in 0..MOST_PACKETS {
         let more = source.read(&mut packet)?;
         if more && packet.get().stream_index as u32 != stream {
             continue;
         }
-        // Packets before the first entry point may be undecodable: that is no fault yet.
+        if more && !start.takes(packet.has(ffi::AV_PKT_FLAG_KEY as i32)) {
+            continue;
+        }
+        // Pictures that lead the first entry point may be undecodable: that is no fault yet.
         let _ = decoder.send(more.then_some(&packet));
         while let Ok(got) = decoder.receive(&mut frame) {
             if got && stamp_of(&frame).is_some() {

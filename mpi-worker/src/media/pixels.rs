@@ -29,6 +29,16 @@ fn format(frame: &Frame) -> Result<(ffi::AVPixelFormat, &'static ffi::AVPixFmtDe
     }
 }
 
+/// For packed formats of three bytes in four, whose fourth holds anything: where the three begin, and
+/// the bytes of a pixel.
+fn padded(descriptor: &ffi::AVPixFmtDescriptor) -> Option<(usize, usize)> {
+    let components = &descriptor.comp[..usize::from(descriptor.nb_components).min(4)];
+    let packed = components.len() == 3
+        && components.iter().all(|comp| comp.plane == 0 && comp.step == 4 && comp.depth == 8);
+    let first = components.iter().map(|comp| comp.offset).min()?;
+    packed.then_some((first.clamp(0, 1) as usize, 4))
+}
+
 /// Calls `each` with every row of visible bytes of one plane.
 fn rows(frame: &Frame, plane: usize, mut each: impl FnMut(&[u8])) -> Result<(), Reason> {
     let (pixel_format, descriptor) = format(frame)?;
@@ -64,9 +74,17 @@ pub fn hash(frame: &Frame) -> Result<String, Reason> {
     for number in [picture.width, picture.height, picture.format] {
         hasher.update(&number.to_le_bytes());
     }
+    let (_, descriptor) = format(frame)?;
+    let padded = padded(descriptor);
     for plane in 0..4 {
         rows(frame, plane, |row| {
-            hasher.update(row);
+            match padded {
+                None => hasher.update(row),
+                Some((first, step)) => {
+                    let kept = row.chunks_exact(step).flat_map(|pixel| &pixel[first..first + 3]);
+                    hasher.update(&kept.copied().collect::<Vec<u8>>())
+                }
+            };
         })?;
     }
     Ok(hasher.finalize().to_hex().to_string())

@@ -14,7 +14,7 @@ use ffmpeg_next::ffi;
 
 use super::av::{self, Frame, NO_PTS, Packet};
 use super::decode::{self, Decoder, Setup};
-use super::entry::{Entry, judge};
+use super::entry::{Entry, Start, judge};
 use super::log;
 use super::source::Source;
 
@@ -125,6 +125,7 @@ struct Pass<'a> {
     pending: bool,
     frame: Frame,
     at_start: bool,
+    start: Start,
     /// Time of the first packet.
     begun: Option<i64>,
     /// Its key flag promises too little.
@@ -170,6 +171,7 @@ impl<'a> Pass<'a> {
             pending: false,
             frame: Frame::new()?,
             at_start,
+            start: Start::default(),
             begun: None,
             doubtful: false,
             ended: false,
@@ -267,7 +269,10 @@ impl<'a> Pass<'a> {
             if !self.source.read(&mut self.packet)? {
                 return Ok(false);
             }
-            if self.packet.get().stream_index as u32 == self.plan.video.stream {
+            if self.packet.get().stream_index as u32 != self.plan.video.stream {
+                continue;
+            }
+            if !self.at_start || self.start.takes(self.packet.has(ffi::AV_PKT_FLAG_KEY as i32)) {
                 return Ok(true);
             }
         }

@@ -121,8 +121,8 @@ impl Encode {
             Codec::Ffv1 => Row {
                 encoder: Codec::Ffv1.encoder(),
                 options: vec![
+                    // No number of slices: the encoder then chooses one by the picture's size alone.
                     ("level", "3".to_owned()),
-                    ("slices", "4".to_owned()),
                     ("slicecrc", "1".to_owned()),
                 ],
                 keyframe_interval: 1,
