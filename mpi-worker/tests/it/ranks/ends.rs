@@ -118,8 +118,8 @@ fn shared_leftovers() -> Vec<String> {
     let mut found: Vec<String> = faults::leftovers()
         .into_iter()
         .map(|path| path.display().to_string())
-        // Run directories of other launches, which their owners remove.
-        .filter(|path| !path.contains("/dvp-run-") && !path.contains("/dvp."))
+        // Folders of other tests, which remove them themselves.
+        .filter(|path| !path.contains("/dvp") && !path.contains("/.dvp"))
         .collect();
     found.sort();
     found
