@@ -34,6 +34,7 @@ use dvp_model::error::Reason;
 use dvp_model::media::Index;
 use dvp_model::plan::Plan;
 use dvp_model::plan::make::{self, Environment};
+use dvp_model::plan::sizes;
 use dvp_model::wire::worker::{AssembleRequest, Assembled, PlanRequest, Report, Versions};
 use dvp_model::{FilePath, Item};
 
@@ -74,6 +75,7 @@ pub fn index(input: &FilePath, progress: &mut dyn FnMut(u64, u64)) -> Result<Ind
 pub fn plan(request: &PlanRequest, progress: &mut dyn FnMut(u64, u64)) -> Result<Plan, Reason> {
     let found = index::read(&request.input, progress)?;
     let (index, codec) = (&found.index, request.spec.encode.codec);
+    sizes::check(index, &request.spec)?;
     let mut graph = make::graph(index, &request.spec);
     let mut picture = picture::through(&graph, index, &found.first, codec)?;
     let (width, height) = picture::fitting(&picture, codec);

@@ -3,10 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dvp_model::spec::preset;
+use dvp_model::error::{Kind, Reason};
+use dvp_model::spec::{Step, preset};
+use dvp_model::wire::worker::PlanRequest;
 use tempfile::TempDir;
 use testbed::clip::{Clip, read_bar_codes};
 use testbed::drive::Drive;
+use testbed::mpi;
 use testbed::reference::{self, assert_same_frames, frames, probe, ssim, whole};
 
 /// A folder with a clip of 48 frames in it, 2 s long.
@@ -98,4 +101,27 @@ fn compress_is_x264_medium_at_its_crf() {
     let size = |path: &Path| fs::metadata(path).expect("a file").len() as f64;
     let (ours_size, wanted) = (size(&ours), size(&reference));
     assert!(ours_size <= wanted * 1.03, "{ours_size} bytes, ffmpeg's {wanted}");
+}
+
+#[test]
+fn graphs_that_do_not_go_with_the_film_are_refused() {
+    let (_folder, clip) = clip();
+    for (graph, word) in [
+        ("crop=640:100", "crop can't take"),
+        ("pad=100:100", "pad can't put"),
+        ("boxblur=luma_radius=64:chroma_radius=64", "boxblur"),
+    ] {
+        let output = clip.with_extension("refused.mp4");
+        let refused = Drive::new(&clip, &output, 1, &[("filter.graph", graph)]).plan();
+        let error = refused.expect_err("it does not go with this film");
+        let reason = error.downcast_ref::<Reason>().expect("a typed reason");
+        assert_eq!(reason.kind, Kind::Spec);
+        assert!(reason.text.contains(word), "{reason}");
+    }
+    // What no door has checked is not run.
+    let mut plan = Drive::new(&clip, &clip.with_extension("x.mp4"), 1, &[]).plan().expect("a plan");
+    plan.spec.steps = vec![Step::Filter { graph: "movie=/etc/passwd".to_owned() }];
+    let request = PlanRequest { input: clip.into(), spec: plan.spec };
+    let error = mpi::plan(&request).expect_err("refused");
+    assert!(error.to_string().contains("not allowed"), "{error}");
 }

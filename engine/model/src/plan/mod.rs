@@ -3,6 +3,7 @@
 
 pub mod cut;
 pub mod make;
+pub mod sizes;
 pub mod stamp;
 
 use serde::{Deserialize, Serialize};

@@ -106,9 +106,9 @@ pub fn size_after(graph: &str, width: u32, height: u32) -> Result<(u32, u32), Re
             "crop" => {
                 let (to_width, to_height) =
                     (number("w").unwrap_or(width), number("h").unwrap_or(height));
-                if to_width + x > width || to_height + y > height {
+                if to_width.saturating_add(x) > width || to_height.saturating_add(y) > height {
                     return Err(wrong(format!(
-                        "crop takes {to_width}x{to_height} at {x},{y} out of pictures of {width}x{height}"
+                        "crop can't take {to_width}x{to_height} at {x},{y} out of pictures of {width}x{height}"
                     )));
                 }
                 (width, height) = (to_width, to_height);
@@ -116,9 +116,9 @@ pub fn size_after(graph: &str, width: u32, height: u32) -> Result<(u32, u32), Re
             "pad" => {
                 let (to_width, to_height) =
                     (number("width").unwrap_or(width), number("height").unwrap_or(height));
-                if width + x > to_width || height + y > to_height {
+                if width.saturating_add(x) > to_width || height.saturating_add(y) > to_height {
                     return Err(wrong(format!(
-                        "pad puts pictures of {width}x{height} at {x},{y} into {to_width}x{to_height}"
+                        "pad can't put pictures of {width}x{height} at {x},{y} into {to_width}x{to_height}"
                     )));
                 }
                 (width, height) = (to_width, to_height);
