@@ -3,6 +3,7 @@
 mod assemble;
 mod audio;
 mod filters;
+mod media;
 mod ranks;
 mod tasks;
 mod traps;
