@@ -253,7 +253,7 @@ fn seen(frame: &Frame) -> Result<Option<(i64, String)>, Reason> {
 fn packet_in(number: u32, packet: &av::Packet, before: u64) -> object::Packet {
     object::Packet {
         stream: 0,
-        key: packet.has(ffi::AV_PKT_FLAG_KEY as i32),
+        key: packet.has(ffi::AV_PKT_FLAG_KEY),
         pts: number.into(),
         dts: before as i64,
         duration: 1,

@@ -122,7 +122,7 @@ impl Streams {
                 |what: &str| others.push(Other { what: format!("{what} {at} ({name})") });
             match par.codec_type {
                 ffi::AVMediaType::AVMEDIA_TYPE_VIDEO => {
-                    if stream.disposition & ffi::AV_DISPOSITION_ATTACHED_PIC as i32 != 0 {
+                    if stream.disposition & ffi::AV_DISPOSITION_ATTACHED_PIC != 0 {
                         other("cover, stream");
                     } else if film.is_none() {
                         film = Some(at as u32);
@@ -188,14 +188,14 @@ impl Pictures {
             if packet.get().stream_index as u32 != film {
                 continue;
             }
-            if packet.has(ffi::AV_PKT_FLAG_CORRUPT as i32) {
+            if packet.has(ffi::AV_PKT_FLAG_CORRUPT) {
                 return Err(layout::cut_off(&path));
             }
             count += 1;
             if count % 1024 == 0 {
                 progress(source.position(), total);
             }
-            if packet.has(ffi::AV_PKT_FLAG_DISCARD as i32) || is_hidden(codec, packet.data()) {
+            if packet.has(ffi::AV_PKT_FLAG_DISCARD) || is_hidden(codec, packet.data()) {
                 continue;
             }
             let raw = packet.get();

@@ -57,7 +57,7 @@ pub fn first(source: &mut Source, stream: u32, setup: Setup) -> Result<Frame, Re
         if more && packet.get().stream_index as u32 != stream {
             continue;
         }
-        if more && !start.takes(packet.has(ffi::AV_PKT_FLAG_KEY as i32)) {
+        if more && !start.takes(packet.has(ffi::AV_PKT_FLAG_KEY)) {
             continue;
         }
         // Pictures that lead the first entry point may be undecodable: that is no fault yet.

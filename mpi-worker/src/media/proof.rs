@@ -39,7 +39,7 @@ impl Evidence {
     pub fn add(&mut self, number: usize, last: bool, frame: &Frame) -> Result<(), Reason> {
         match self {
             Evidence::Hashes(hashes) => hashes.push(pixels::hash(frame)?),
-            Evidence::Likenesses(likenesses) if last || number % SAMPLE == 0 => {
+            Evidence::Likenesses(likenesses) if last || number.is_multiple_of(SAMPLE) => {
                 likenesses.push((number, pixels::likeness(frame)?));
             }
             Evidence::Likenesses(_) => {}
@@ -124,7 +124,7 @@ fn packet_out(packet: &object::Packet) -> Result<av::Packet, Reason> {
     let mut out = av::Packet::from_bytes(&packet.data)?;
     out.get_mut().pts = packet.pts;
     if packet.key {
-        out.get_mut().flags |= ffi::AV_PKT_FLAG_KEY as i32;
+        out.get_mut().flags |= ffi::AV_PKT_FLAG_KEY;
     }
     for (kind, bytes) in &packet.side {
         out.add_side_data(*kind, bytes)?;

@@ -351,7 +351,7 @@ fn detect(path: &FilePath, file: &File) -> Result<*const ffi::AVInputFormat, Rea
             Err(error) => return Err(unreadable(path, &error)),
         }
     }
-    let mut data = ffi::AVProbeData {
+    let data = ffi::AVProbeData {
         filename: c"".as_ptr(),
         buf: head.as_mut_ptr(),
         buf_size: filled as c_int,
@@ -360,7 +360,7 @@ fn detect(path: &FilePath, file: &File) -> Result<*const ffi::AVInputFormat, Rea
     let mut score = 0;
     // SAFETY: the buffer has the padding of zeros that libav asks for; the format found is static.
     let (format, name, long_name) = unsafe {
-        let format = ffi::av_probe_input_format3(&mut data, 1, &mut score);
+        let format = ffi::av_probe_input_format3(&data, 1, &mut score);
         match format.as_ref() {
             None => (format, String::new(), String::new()),
             Some(found) => (format, av::text(found.name), av::text(found.long_name)),

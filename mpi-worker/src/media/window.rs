@@ -250,7 +250,7 @@ impl<'a> Pass<'a> {
                 continue;
             }
             self.pending = false;
-            if self.packet.has(ffi::AV_PKT_FLAG_CORRUPT as i32) {
+            if self.packet.has(ffi::AV_PKT_FLAG_CORRUPT) {
                 return Err(Trouble::Damage);
             }
             let sent = self.decoder.send(Some(&self.packet));
@@ -272,7 +272,7 @@ impl<'a> Pass<'a> {
             if self.packet.get().stream_index as u32 != self.plan.video.stream {
                 continue;
             }
-            if !self.at_start || self.start.takes(self.packet.has(ffi::AV_PKT_FLAG_KEY as i32)) {
+            if !self.at_start || self.start.takes(self.packet.has(ffi::AV_PKT_FLAG_KEY)) {
                 return Ok(true);
             }
         }
