@@ -35,16 +35,7 @@ pub fn run(
         .get(index.0 as usize)
         .ok_or_else(|| Reason::bug(format!("the plan has no chunk {index}")))?;
     let feed = Feed::of(plan, chunk);
-    let mut reader = Reader::new(plan, &feed.stamps, feed.before);
-    let made = loop {
-        let mut work = Work::new(plan, index, chunk, &feed, dest)?;
-        let taken = reader.run(stop, &mut |place, frame| work.take(place, frame, progress));
-        match taken {
-            Ok(()) => break work.finish(progress)?,
-            Err(Fault::Again) => {}
-            Err(Fault::Final(reason)) => return Err(reason),
-        }
-    };
+    let made = make(plan, index, &feed, dest, progress, stop)?;
     Source::check_unchanged(&plan.input)?;
     let frames = chunk.frames as usize;
     proof::check(dest, &made.sha256, made.decoder, &made.evidence, frames)
@@ -59,6 +50,28 @@ pub fn run(
         wall_ms: started.elapsed().as_millis() as u64,
         remarks: Vec::new(),
     })
+}
+
+/// Makes the object, unproven.
+fn make(
+    plan: &Plan,
+    index: ChunkIndex,
+    feed: &Feed,
+    dest: &Path,
+    progress: &mut dyn FnMut(u64),
+    stop: &AtomicBool,
+) -> Result<Made, Reason> {
+    let chunk = plan.chunks[index.0 as usize];
+    let mut reader = Reader::new(plan, &feed.stamps, feed.before);
+    loop {
+        let mut work = Work::new(plan, index, chunk, feed, dest)?;
+        let taken = reader.run(stop, &mut |place, frame| work.take(place, frame, progress));
+        match taken {
+            Ok(()) => return work.finish(progress),
+            Err(Fault::Again) => {}
+            Err(Fault::Final(reason)) => return Err(reason),
+        }
+    }
 }
 
 /// The pictures that a chunk needs, and what each is for.
@@ -261,3 +274,7 @@ fn packet_in(number: u32, packet: &av::Packet, before: u64) -> object::Packet {
         data: packet.data().to_vec(),
     }
 }
+
+#[cfg(test)]
+#[path = "chunk_tests.rs"]
+mod tests;

@@ -61,9 +61,9 @@ fn silence_stops_all_ranks_and_beats_keep_them() {
 #[test]
 fn cancel_stops_ranks_in_the_middle_of_a_chunk() {
     let folder = tempfile::tempdir().expect("a folder");
-    let clip = Clip::new("long.mp4").size(1280, 720).frames(400).make(folder.path());
+    let clip = Clip::new("long.mp4").size(1280, 720).frames(120).make(folder.path());
     let output = folder.path().join("out.mp4");
-    let set = [("convert.preset", "veryslow"), ("plan.chunk_frames", "400")];
+    let set = [("convert.preset", "veryslow"), ("plan.chunk_frames", "120")];
     let plan = Drive::new(&clip, &output, 2, &set).plan().expect("a plan");
     let objects = folder.path().join("objects");
     fs::create_dir(&objects).expect("a folder");
