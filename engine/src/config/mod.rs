@@ -37,8 +37,10 @@ pub struct Config {
     pub log: String,
     /// A rank may be killed on request. Set by the demo alone, not by any layer.
     pub demo: bool,
-    /// The file that was read, whether it exists or not.
+    /// The file that was read, whether it exists or not. Absolute.
     pub file: PathBuf,
+    /// Where programs without a folder are looked for.
+    search_path: OsString,
     /// Each value as text, with its source, in the order of [`KEYS`].
     pub entries: Vec<Entry>,
 }
@@ -67,7 +69,7 @@ impl Config {
     /// Everything that is wrong with them, each with its source.
     pub fn load_from(flags: &Flags, env: &Environment) -> Result<Self, Errors> {
         let file = match &flags.file {
-            Some(file) => file.clone(),
+            Some(file) => std::path::absolute(file).unwrap_or_else(|_| file.clone()),
             None => places::config_file(env)?,
         };
         let entries = layers::entries(flags, env, &file)?;
@@ -111,14 +113,15 @@ impl Config {
             }
         };
         let beside = |entry: Option<PathBuf>, name: &str| match entry {
-            Some(path) if !path.as_os_str().is_empty() => path,
+            Some(path) if !path.as_os_str().is_empty() => places::absolute(path),
             _ => places::beside_this_program(name),
         };
         Some(Self {
             socket: places::socket(&data_dir, env),
             worker: beside(path("worker"), "dvp-worker"),
             engine: beside(path("engine"), "dvp-engine"),
-            mpirun: path("mpirun")?,
+            mpirun: places::absolute(path("mpirun")?),
+            search_path: env.get("PATH").cloned().unwrap_or_default(),
             slots,
             database: text("database").filter(|text| !text.is_empty()),
             linger_s,
@@ -128,6 +131,29 @@ impl Config {
             file,
             entries,
         })
+    }
+
+    /// Whether the programs that do the work are there: what a job would otherwise wait for.
+    ///
+    /// # Errors
+    /// Each program that is missing, and what to do.
+    pub fn check_programs(&self) -> Result<(), Errors> {
+        let mut errors = Vec::new();
+        let is_there = |program: &PathBuf| places::find(program, &self.search_path).is_some();
+        if !is_there(&self.mpirun) {
+            errors.push(Reason::machine(format!(
+                "there is no {}: install Open MPI (apt install openmpi-bin), or give its place in \
+                 DVP_MPIRUN",
+                dvp_model::FilePath::from(self.mpirun.clone())
+            )));
+        }
+        if !is_there(&self.worker) {
+            errors.push(Reason::machine(format!(
+                "there is no {}: build it, or give its place in DVP_WORKER",
+                dvp_model::FilePath::from(self.worker.clone())
+            )));
+        }
+        if errors.is_empty() { Ok(()) } else { Err(Errors { errors }) }
     }
 
     /// The lock whose holder hosts the engine.

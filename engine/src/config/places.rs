@@ -1,5 +1,6 @@
 //! Where things lie when nobody says: the XDG folders, the socket, the programs beside this one.
 
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -62,4 +63,23 @@ pub(super) fn beside_this_program(name: &str) -> PathBuf {
     let folders = own.iter().flat_map(|own| own.ancestors().skip(1).take(2));
     let found = folders.map(|folder| folder.join(name)).find(|path| path.is_file());
     found.unwrap_or_else(|| PathBuf::from(name))
+}
+
+/// A path with a folder in it from the root on; a bare name (to be looked for) as it is.
+pub(super) fn absolute(path: PathBuf) -> PathBuf {
+    if path.components().count() < 2 && !path.has_root() {
+        return path;
+    }
+    std::path::absolute(&path).unwrap_or(path)
+}
+
+/// The program's file: itself where it has a folder, else the first in `search_path`.
+pub(super) fn find(program: &Path, search_path: &OsStr) -> Option<PathBuf> {
+    let runs = |path: &PathBuf| {
+        path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
+    };
+    if program.is_absolute() {
+        return Some(program.to_owned()).filter(runs);
+    }
+    std::env::split_paths(search_path).map(|folder| folder.join(program)).find(runs)
 }

@@ -95,11 +95,11 @@ impl Host {
                     continue;
                 }
                 // Held jobs need nobody: whoever releases one starts an engine.
-                let open = self.app.engine.store().counts().await.is_ok_and(|counts| {
+                let quiet = self.app.engine.store().counts().await.is_ok_and(|counts| {
                     let busy = ["queued", "running", "waiting", "holding", "cancelling"];
                     busy.iter().all(|state| counts.get(*state).is_none_or(|count| *count == 0))
                 });
-                if open {
+                if quiet {
                     return;
                 }
             }
@@ -199,6 +199,7 @@ async fn serve(config: Config, background: bool) -> Result<(Arc<App>, axum::Rout
     };
     let served = http::serve(listener, router.clone(), app.activity.clone(), tasks.token().clone());
     tasks.spawn(served);
+    tracing::info!(socket = %config.socket.display(), "serves");
     Ok((app, router, inode))
 }
 

@@ -217,8 +217,9 @@ async fn command<C: Call<Reply = Job>>(
 ) -> Outcome {
     let looking = context.attach(Role::Look).await?.client;
     let id = find(&looking, id).await?.id;
-    let client = context.attach(Role::Background).await?.client;
-    let job = client.call(&call(id)).await?;
+    let attached = context.attach(Role::Background).await?;
+    let job = attached.client.call(&call(id)).await?;
+    context.stay(&attached).await?;
     match context.json {
         true => print::out_json(&print::job_json(&job))?,
         false => print::out(&format!("{}  {}", job.id.short(), job.state.name().as_str()))?,

@@ -21,10 +21,14 @@ pub(super) async fn leave(attached: &Attached) {
     if open == 0 {
         return attached.stop().await;
     }
+    let (go, wait) = match open {
+        1 => ("1 open job goes on".to_owned(), "1 open job waits".to_owned()),
+        open => (format!("{open} open jobs go on"), format!("{open} open jobs wait")),
+    };
     match attached.hand_over().await {
-        Ok(()) => print::remark(&format!("{open} other jobs go on in a background engine")),
+        Ok(()) => print::remark(&format!("{go} in a background engine")),
         Err(reason) => print::complain(&format!(
-            "{open} other jobs wait for the next engine, a background engine did not start: {reason}"
+            "{wait} for the next engine, a background engine did not start: {reason}"
         )),
     }
 }

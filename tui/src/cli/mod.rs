@@ -23,7 +23,7 @@ use dvp_engine::config::{Config, Flags};
 use dvp_engine::host::{self, Attached, Role};
 use dvp_model::error::{Kind, Reason};
 use dvp_model::job::Job;
-use dvp_model::wire::api::{Errors, Find};
+use dvp_model::wire::api::{Errors, Find, Status};
 
 /// Ctrl-C while waiting.
 pub const INTERRUPTED: u8 = 130;
@@ -122,6 +122,11 @@ impl Context {
     /// Attaches; when nobody hosts, does as `role` says.
     async fn attach(&self, role: Role) -> Result<Attached, Reason> {
         host::attach(&self.config, role).await
+    }
+
+    /// That an engine has what was asked: one that was just ending for want of work is replaced.
+    async fn stay(&self, attached: &Attached) -> Result<(), Errors> {
+        attached.client.call(&Status {}).await.map(drop)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use dvp_engine::host::Role;
+use dvp_engine::host::{self, Role};
 use dvp_engine::jobs::submit::{Purpose, check};
 use dvp_model::error::Reason;
 use dvp_model::job::{Job, Submission};
@@ -136,6 +136,9 @@ pub(super) async fn submit(context: &Context, arguments: Arguments) -> Outcome {
     if !errors.is_empty() {
         return Err(Errors { errors });
     }
+    if host::running(&context.config).await?.is_none() {
+        context.config.check_programs()?;
+    }
     if wait {
         let signals = watch::Signals::listen()?;
         let attached = context.attach(Role::Host).await?;
@@ -149,7 +152,9 @@ pub(super) async fn submit(context: &Context, arguments: Arguments) -> Outcome {
         return watch::wait(context, &attached, &jobs, signals).await;
     }
     let attached = context.attach(Role::Background).await?;
-    for job in send(&attached.client, submissions).await? {
+    let jobs = send(&attached.client, submissions).await?;
+    context.stay(&attached).await?;
+    for job in jobs {
         match context.json {
             true => {
                 let mut value = print::job_json(&job);

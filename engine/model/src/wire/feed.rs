@@ -70,7 +70,8 @@ pub enum What {
     },
     /// It will be tried again.
     WillRetry {
-        /// When.
+        /// When. Another name in JSON: the entry's own moment lies beside it.
+        #[serde(rename = "retry_at")]
         at: Millis,
         /// What went wrong.
         reason: Reason,
@@ -127,4 +128,18 @@ pub enum What {
         /// The line, cleaned.
         line: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_retry_keeps_its_moment_apart_from_the_entrys() {
+        let reason = Reason::machine("no mpirun");
+        let what = What::WillRetry { at: Millis(7), reason };
+        let entry = Entry { seq: 1, at: Millis(5), job: None, what };
+        let json = serde_json::to_string(&entry).unwrap();
+        assert_eq!(serde_json::from_str::<Entry>(&json).unwrap(), entry, "{json}");
+    }
 }
