@@ -1,6 +1,7 @@
 //! The demo without a terminal: one job on the clip itself, through the same engine, its progress a line
 //! at a time; the last line is the path of the verified output.
 
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -36,7 +37,7 @@ pub(super) fn run(config: Config, film: &Path) -> ExitCode {
     };
     match result {
         Ok(output) => {
-            println!("{output}");
+            say(output);
             ExitCode::SUCCESS
         }
         Err(errors) => refuse(&errors),
@@ -59,13 +60,13 @@ async fn job(config: &Config, film: &Path, attached: &Attached) -> Result<FilePa
         id: None,
     };
     let job = client.call(&Submit(submission)).await?;
-    println!("job {} on {}", job.id, job.input);
+    say(format!("job {} on {}", job.id, job.input));
     let mut said = String::new();
     loop {
         let job = client.call(&JobGet { id: job.id }).await?.job;
         let line = progress(&job);
         if line != said {
-            println!("{line}");
+            say(&line);
             said = line;
         }
         match &job.state {
@@ -73,7 +74,7 @@ async fn job(config: &Config, film: &Path, attached: &Attached) -> Result<FilePa
                 let output = job
                     .output
                     .ok_or_else(|| Reason::bug("the job is completed and has no output"))?;
-                println!("verified: {} frames, sha256 {}", output.frames, output.sha256);
+                say(format!("verified: {} frames, sha256 {}", output.frames, output.sha256));
                 return Ok(output.path);
             }
             State::Failed { reason } => return Err(reason.clone().into()),
@@ -83,6 +84,11 @@ async fn job(config: &Config, film: &Path, attached: &Attached) -> Result<FilePa
             _ => tokio::time::sleep(LOOK_EVERY).await,
         }
     }
+}
+
+/// Says a line; whoever no longer listens does not end the job.
+fn say(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 fn progress(job: &Job) -> String {

@@ -65,7 +65,8 @@ fn prepared(options: &Options) -> Result<(Config, PathBuf), Errors> {
     }
     let flags = Flags {
         data_dir: Some(options.config.data_dir.join("demo").into_os_string()),
-        file: Some(options.config.file.clone()),
+        // A file that nobody named need not exist.
+        file: options.config.file.is_file().then(|| options.config.file.clone()),
     };
     let mut config = Config::load(&flags)?;
     config.demo = true;

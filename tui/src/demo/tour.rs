@@ -207,7 +207,7 @@ fn reused_by(state: &State, job: JobId) -> String {
         _ => None,
     });
     match reused {
-        None => "it is being planned".into(),
+        None => "its plan is being made".into(),
         Some(0) => "it reuses nothing".into(),
         Some(n) => format!("it reuses {}", words::count(n as usize, "item")),
     }

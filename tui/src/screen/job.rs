@@ -19,10 +19,10 @@ use crate::widget::{fit, words};
 
 const LANES: &[Column] = &[
     Column::figure("RANK", 4, 0),
-    Column::text("NODE", 10, 3),
+    Column::text("NODE", 8, 3),
     Column::figure("PID", 7, 4),
     Column::text("AT WORK ON", 10, 0),
-    Column { title: "FRAMES", cells: 18, flexible: true, right: false, drop: 0 },
+    Column { title: "FRAMES", cells: 14, flexible: true, right: false, drop: 0 },
     Column::figure("DONE", 5, 2),
     Column::figure("HEARD", 6, 1),
 ];
@@ -207,7 +207,7 @@ fn chunks(state: &State, pen: &mut Pen<'_>, area: Rect, detail: &JobDetail) {
         title.push(bit(format!("  {} old", words::age(old)), Tone::Warn));
     }
     let inner = pen.boxed(area, &title, &legend, Tone::Border);
-    strip(pen, inner, &detail.chunks);
+    strip(pen, inner, &detail.chunks, &detail.lanes);
 }
 
 fn sound_word(sound: &ChunkInfo) -> &'static str {

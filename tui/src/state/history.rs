@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 const KEPT: usize = 240;
 /// The pace is that of the last minute and a half, milliseconds.
 const PACE_MS: i64 = 90_000;
+/// Below this there is no pace yet, milliseconds.
+const PACE_FROM_MS: i64 = 4_000;
 
 /// The curves.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -74,7 +76,8 @@ impl History {
         let samples = &self.frames.get(&id)?.samples;
         let ((from, first), (to, last)) = (*samples.front()?, *samples.back()?);
         let ms = to.since(from);
-        (ms > 0 && last > first).then(|| (last - first) as f64 * 1000.0 / ms as f64)
+        // Two chunks that end together tell nothing of the pace.
+        (ms >= PACE_FROM_MS && last > first).then(|| (last - first) as f64 * 1000.0 / ms as f64)
     }
 
     /// Milliseconds that a running job has still to go at its pace.

@@ -1,14 +1,20 @@
 //! The chunk strip: a cell a chunk, or a cell for several when there are more chunks than cells.
 
-use dvp_model::job::{ChunkInfo, ChunkState};
+use dvp_model::Item;
+use dvp_model::job::{ChunkInfo, ChunkState, Lane};
 use ratatui::layout::Rect;
 
 use super::pen::Pen;
 use crate::theme::Tone;
 
 /// How one cell looks: its sign's place among [`crate::glyph::Glyphs::cells`], and its tone.
-fn look(chunks: &[ChunkInfo]) -> (usize, Tone) {
-    let running = chunks.iter().any(|chunk| chunk.state == ChunkState::Running);
+fn look(chunks: &[ChunkInfo], lanes: &[Lane]) -> (usize, Tone) {
+    // A rank has its next chunk in hand before it works on it: that one still waits.
+    let running = chunks.iter().any(|chunk| {
+        let item = Some(Item::Chunk(chunk.index));
+        chunk.state == ChunkState::Running
+            && (chunk.progress > 0 || lanes.iter().any(|lane| lane.item == item))
+    });
     let done = chunks.iter().all(|chunk| chunk.state == ChunkState::Done);
     // Handed out more than once: something was lost on the way.
     let again = chunks.iter().any(|chunk| chunk.attempts > 1);
@@ -33,7 +39,7 @@ fn cells_a_row(chunks: usize, width: u16) -> u16 {
 }
 
 /// Draws the strip.
-pub fn strip(pen: &mut Pen<'_>, area: Rect, chunks: &[ChunkInfo]) {
+pub fn strip(pen: &mut Pen<'_>, area: Rect, chunks: &[ChunkInfo], lanes: &[Lane]) {
     if chunks.is_empty() || area.is_empty() {
         return;
     }
@@ -44,7 +50,7 @@ pub fn strip(pen: &mut Pen<'_>, area: Rect, chunks: &[ChunkInfo]) {
     for cell in 0..cells {
         let from = cell * chunks.len() / cells;
         let to = ((cell + 1) * chunks.len() / cells).max(from + 1);
-        let (sign, tone) = look(&chunks[from..to]);
+        let (sign, tone) = look(&chunks[from..to], lanes);
         let (row, column) = (cell / columns, cell % columns);
         let x = area.x + (column * if wide { 2 } else { 1 }) as u16;
         pen.cell(x, area.y + row as u16, signs[sign], tone);
