@@ -34,6 +34,9 @@ pub struct Index {
     pub video: Video,
     /// Audio streams, in file order.
     pub audio: Vec<Audio>,
+    /// The file's own tags: name and value.
+    #[serde(default)]
+    pub tags: Vec<(String, String)>,
     /// Everything else in the file, by name, so that it can be refused or dropped with a word.
     pub others: Vec<Other>,
 }

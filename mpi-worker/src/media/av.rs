@@ -386,3 +386,9 @@ pub fn tag_name(tag: u32) -> String {
     let letters = tag.to_le_bytes().map(char::from);
     letters.map(|c| if c.is_ascii_graphic() { c } else { '.' }).iter().collect()
 }
+
+/// An opened file's own tags.
+pub fn tags(context: &ffi::AVFormatContext) -> Vec<(String, String)> {
+    // SAFETY: the dictionary is the live context's.
+    unsafe { pairs(context.metadata) }
+}

@@ -95,6 +95,7 @@ pub fn read(input: &FilePath, progress: &mut dyn FnMut(u64, u64)) -> Result<Foun
             untrusted: pictures.untrusted,
             undecodable,
         },
+        tags: av::tags(source.context()),
         audio: streams.audio,
         others: streams.others,
     };

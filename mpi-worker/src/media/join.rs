@@ -62,7 +62,8 @@ pub fn run(join: &Join, progress: &mut dyn FnMut(u64)) -> Result<Written, Broken
     {
         return Err(Reason::bug("the plan's chunks do not hold the plan's frames").into());
     }
-    let mut muxer = Muxer::create(join.output, join.plan.spec.container, &tracks(join)?)?;
+    let mut muxer =
+        Muxer::create(join.output, join.plan.spec.container, &join.plan.tags, &tracks(join)?)?;
     let mut lanes = lane::all(join, &timeline)?;
     let shift_ms = match join.plan.spec.container {
         Container::Mp4 => 0,

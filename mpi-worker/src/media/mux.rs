@@ -76,13 +76,14 @@ pub struct Muxer {
 }
 
 impl Muxer {
-    /// Starts the file, in place of what lies there, with these tracks.
+    /// Starts the file, in place of what lies there, with these tags and tracks.
     ///
     /// # Errors
     /// `Output` when the place is unfit, `Machine` when writing fails, `Bug` when libav takes no such track.
     pub fn create(
         path: &FilePath,
         container: Container,
+        tags: &[(String, String)],
         tracks: &[Track],
     ) -> Result<Muxer, Reason> {
         log::forget();
@@ -95,6 +96,9 @@ impl Muxer {
             path: path.clone(),
         };
         muxer.connect(container)?;
+        let tags = tags.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        // SAFETY: an open context, which takes over the dictionary; it had none.
+        unsafe { (*muxer.context).metadata = Dict::new(tags).into_raw() };
         for track in tracks {
             muxer.add(track)?;
         }

@@ -14,7 +14,7 @@ use dvp_model::{ChunkIndex, FilePath, Item};
 use dvp_worker::media::{self, object};
 use tempfile::TempDir;
 use testbed::clip::{Clip, remux};
-use testbed::reference::{assert_same_frames, ffmpeg, frames, whole};
+use testbed::reference::{assert_same_frames, ffmpeg, frames, probe, whole};
 
 fn folder() -> TempDir {
     media::init();
@@ -32,7 +32,8 @@ fn planned(input: &Path, set: &[(&str, &str)]) -> Result<Plan, Reason> {
         }
         text.set.insert((*key).to_owned(), (*value).to_owned());
     }
-    let spec = resolve(&text, Some("mkv")).expect("a right spec");
+    let container = text.set.get("convert.container").cloned().unwrap_or("mkv".to_owned());
+    let spec = resolve(&text, Some(&container)).expect("a right spec");
     let request = PlanRequest { input: FilePath::from(input), spec };
     media::plan(&request, &mut |_, _| {})
 }
@@ -125,7 +126,7 @@ fn a_start_that_needs_earlier_pictures_is_counted_and_said() {
 
 /// Numbers of the packets with a key flag, in file order.
 fn ffprobe_keys(path: &Path) -> Vec<usize> {
-    let flags = testbed::reference::probe(path, "v:0", "packet=flags");
+    let flags = probe(path, "v:0", "packet=flags");
     let flags = flags.lines().enumerate();
     flags.filter(|(_, flags)| flags.starts_with('K')).map(|(at, _)| at).collect()
 }
@@ -208,6 +209,24 @@ fn keyframes_of_h264_are_closed_and_not_far_apart() {
     assert!(keys.iter().all(|(pts, dts)| pts == dts), "{keys:?}");
     let ends = keys.iter().skip(1).map(|key| key.0).chain([620]);
     assert!(keys.iter().zip(ends).all(|(key, end)| end - key.0 <= 250), "{keys:?}");
+}
+
+#[test]
+fn the_files_own_tags_are_carried_or_named() {
+    let folder = folder();
+    let clip = Clip::new("plain.mp4").frames(5).make(folder.path());
+    let tagged = folder.path().join("tagged.mkv");
+    remux(&clip, &tagged, "", "-metadata title=Sintel -metadata shelf=9");
+    for extension in ["mp4", "mkv"] {
+        let set = [("convert.codec", "h264"), ("convert.container", extension)];
+        let plan = planned(&tagged, &set).expect("a plan");
+        let output = folder.path().join("out").with_extension(extension);
+        finished(&plan, &output).unwrap_or_else(|reason| panic!("{extension}: {reason}"));
+        assert_eq!(probe(&output, "", "format_tags=title"), "Sintel");
+        let carried = probe(&output, "", "format_tags=SHELF") == "9";
+        let said = plan.notes.iter().any(|note| note.contains("shelf"));
+        assert!(carried != said, "{extension}: {:?}", plan.notes);
+    }
 }
 
 #[test]

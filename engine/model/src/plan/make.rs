@@ -4,7 +4,7 @@
 use crate::error::Reason;
 use crate::media::{Audio, Index, Picture};
 use crate::plan::stamp::Stamps;
-use crate::plan::{AudioPlan, Plan, VideoPlan, cut};
+use crate::plan::{AudioPlan, Plan, VideoPlan, cut, tags};
 use crate::spec::codec::{AAC_LAYOUTS, AAC_RATES, holds_audio};
 use crate::spec::{AudioChoice, Spec, Step, filter};
 use crate::time::Ratio;
@@ -91,6 +91,18 @@ pub fn make(index: &Index, spec: &Spec, environment: &Environment) -> Result<Pla
     if spec.audio == AudioChoice::None && !index.audio.is_empty() {
         notes.push("the sound is left out, as asked".to_owned());
     }
+    let (tags, left_out) = tags::split(&index.tags, spec.container);
+    if !tags.is_empty() {
+        let names: Vec<&str> = tags.iter().map(|(name, _)| name.as_str()).collect();
+        carried.push(format!("tags: {}", names.join(", ")));
+    }
+    if !left_out.is_empty() {
+        let container = spec.container.name();
+        notes.push(format!(
+            "tags that {container} can't hold are left out: {}",
+            left_out.join(", ")
+        ));
+    }
     let stamps = Stamps::from_sorted(&window.kept);
     let rate = frame_rate(index, &window.kept);
     let picture = &environment.picture;
@@ -128,6 +140,7 @@ pub fn make(index: &Index, spec: &Spec, environment: &Environment) -> Result<Pla
             undecodable: video.undecodable,
         },
         audio,
+        tags,
         chunks,
         carried,
         notes,
@@ -444,3 +457,7 @@ fn cost(plan: &Plan) -> u64 {
     let sound = coded * plan.duration_us() as f64 / 1000.0 / 40.0;
     (frame * plan.frames() as f64 + sound) as u64 + 1
 }
+
+#[cfg(test)]
+#[path = "make_tests.rs"]
+mod tests;

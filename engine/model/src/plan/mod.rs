@@ -5,6 +5,7 @@ pub mod cut;
 pub mod make;
 pub mod sizes;
 pub mod stamp;
+pub mod tags;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -30,6 +31,9 @@ pub struct Plan {
     pub video: VideoPlan,
     /// Sound; one entry an output audio stream. Empty: no sound is written.
     pub audio: Vec<AudioPlan>,
+    /// Tags of the output: name and value.
+    #[serde(default)]
+    pub tags: Vec<(String, String)>,
     /// Chunks in presentation order; together they hold every output frame once.
     pub chunks: Vec<Chunk>,
     /// What is carried into the output, for a person.
