@@ -14,8 +14,13 @@ use ffmpeg_next::ffi;
 const KEPT: usize = 8;
 
 /// What libav calls an error and is none: the pictures come out right.
-const HARMLESS: &[&str] =
-    &["mmco: unref short failure", "SEI type ", "Invalid NAL unit 0, skipping"];
+const HARMLESS: &[&str] = &[
+    "mmco: unref short failure",
+    "SEI type ",
+    "Invalid NAL unit 0, skipping",
+    // Cameras' notes in MJPEG.
+    "unable to decode APP fields",
+];
 
 #[derive(Default)]
 struct Heard {
