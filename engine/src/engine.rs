@@ -72,7 +72,7 @@ impl Default for Timings {
             renew: Duration::from_secs(10),
             poll: Duration::from_secs(2),
             grace: Duration::from_secs(3),
-            stall: Duration::from_secs(300),
+            stall: Duration::from_secs(120),
             keep_failed: Duration::from_secs(7 * 24 * 3600),
             keep_feed: Duration::from_secs(90 * 24 * 3600),
         }

@@ -144,11 +144,11 @@ async fn jobs(store: &Store) {
     let missing = Reason::from(store.job_get(JobId(Uuid::nil())).await.unwrap_err());
     assert_eq!(missing.kind, Kind::NotFound);
 
-    let batch = Some(BatchId(Uuid::new_v4()));
+    let batch = BatchId(Uuid::new_v4());
     for name in ["/out/two.mp4", "/out/three.mp4"] {
-        store.job_insert(Job { batch, ..job(name) }, vec![]).await.unwrap();
+        store.job_insert(Job { batch: Some(batch), ..job(name) }, vec![]).await.unwrap();
     }
-    assert_eq!(store.jobs_of_batch(batch.unwrap()).await.unwrap().len(), 2);
+    assert_eq!(store.jobs_of_batch(batch).await.unwrap().len(), 2);
     assert_eq!(store.jobs_list(2).await.unwrap().len(), 2);
     assert_eq!(store.jobs_open().await.unwrap().len(), 3);
     assert_eq!(store.counts().await.unwrap()["queued"], 3);

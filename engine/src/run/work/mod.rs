@@ -1,26 +1,27 @@
 //! The work stage of a run: one launch, from mpirun's start until nothing of it is left. Hands out items,
-//! accepts what comes back, notices silence and death, and says who is to blame.
+//! notices silence. What comes back is taken by `accept`; how it ends is judged by `blame`.
+
+mod accept;
+mod blame;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use dvp_model::error::{Kind, Reason};
-use dvp_model::job::assign::{Assign, Entry, Hand, KILLS_LIMIT};
-use dvp_model::job::{Job, Lane, seam};
+use dvp_model::job::Lane;
+use dvp_model::job::assign::{Assign, Entry, Hand};
 use dvp_model::plan::Plan;
 use dvp_model::wire::feed::What;
-use dvp_model::wire::worker::{
-    Accepted, FromWorker, Locator, PROTOCOL, RankInfo, Report, SILENCE_MS, ToWorker, Versions, exit,
-};
-use dvp_model::{ChunkIndex, Item, Millis, Rank};
+use dvp_model::wire::worker::{FromWorker, PROTOCOL, RankInfo, SILENCE_MS, ToWorker, Versions};
+use dvp_model::{Item, Millis, Rank};
 use rustix::process::Signal;
 use tokio::time::Instant;
 
+use super::End;
 use super::guard::Order;
 use super::publish::check_space;
 use super::supervise::{Run, work_space};
-use super::{End, Live};
 use crate::exec::tag;
 use crate::launch::folder;
 use crate::launch::link::{Ended, Heard, Link};
@@ -33,8 +34,6 @@ const GREETING: Duration = Duration::from_secs(60);
 const FAREWELL: Duration = Duration::from_secs(20);
 /// Pace of the checks that need no message.
 const TICK: Duration = Duration::from_secs(1);
-/// Lines of stderr that a launch may bring into the feed.
-const LOG_LINES: usize = 200;
 
 /// Works until every item of the ledger is accepted, or the launch ends otherwise.
 pub(super) async fn work(run: &Run<'_>, plan: &Arc<Plan>, rows: &[LedgerRow]) -> Result<(), End> {
@@ -285,109 +284,6 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    async fn done(
-        &mut self,
-        rank: Rank,
-        item: Item,
-        attempt: u32,
-        report: Report,
-    ) -> Result<(), End> {
-        if !self.assign.has(rank, item) {
-            return self.twice(item, &report).await;
-        }
-        let (engine, run) = (self.run.engine, self.run);
-        let put = engine.objects.put(&run.tag, item, attempt);
-        let object = put.map_err(|error| Reason::machine(format!("the object folder: {error}")))?;
-        self.check_report(item, &report, &object)?;
-        let accepted = Accepted { item, object, sha256: report.sha256.clone(), report };
-        let edit = |job: &mut Job, _| {
-            match item {
-                Item::Sound => job.sound_done = true,
-                Item::Chunk(_) => {
-                    job.chunks_done += 1;
-                    job.frames_done += accepted.report.frames;
-                }
-            }
-            job.barren = 0;
-            Ok(vec![What::Accepted { item, rank, wall_ms: accepted.report.wall_ms }])
-        };
-        let accept =
-            || engine.store.ledger_accept(run.id, run.epoch, &engine.owner, rank, &accepted, edit);
-        run.guard.persist(accept).await?;
-        self.assign.done(rank, item);
-        self.moved.insert(rank, Instant::now());
-        if let Some(row) = self.rows.get_mut(&item) {
-            row.accepted = Some(accepted);
-        }
-        let next = self.assign.in_hand().find(|(other, _)| *other == rank).map(|(_, item)| item);
-        let (left, now) = (self.assign.left(), self.shown_now());
-        run.with_live(|live: &mut Live| {
-            live.in_hand.remove(&item);
-            live.slots = live.slots.min(left.max(1));
-            if let Some(lane) = live.lanes.get_mut(&rank) {
-                (lane.item, lane.progress, lane.seen_at) = (next, 0, now);
-                lane.done += 1;
-            }
-        });
-        Ok(())
-    }
-
-    /// A result for an item that is not in that rank's hand: harmless if it is the same again.
-    async fn twice(&mut self, item: Item, report: &Report) -> Result<(), End> {
-        let known = self.rows.get(&item).and_then(|row| row.accepted.as_ref());
-        match known {
-            Some(accepted) if accepted.sha256 != report.sha256 => {
-                let reason = Reason::bug(format!(
-                    "{item} was computed twice with different results ({} and {}): the first one stays",
-                    accepted.sha256, report.sha256
-                ));
-                let (store, id) = (&self.run.engine.store, self.run.id);
-                let alarm =
-                    || store.feed_append(Some(id), vec![What::Alarm { reason: reason.clone() }]);
-                self.run.guard.persist(alarm).await
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// What a rank says of an item must fit the plan, the file, and its neighbours.
-    fn check_report(&self, item: Item, report: &Report, object: &Locator) -> Result<(), End> {
-        let Locator::File(path) = object;
-        let size = std::fs::metadata(path.as_path()).map(|found| found.len());
-        if size.as_ref().ok() != Some(&report.size) {
-            let reason = Reason::machine(format!(
-                "the object of {item} is not what its rank wrote ({} bytes): is {path} on a disk that works?",
-                report.size
-            ));
-            return Err(End::Retry { reason, blame: true });
-        }
-        let Item::Chunk(index) = item else { return Ok(()) };
-        let planned = self.plan.chunks.get(index.0 as usize).map(|chunk| u64::from(chunk.frames));
-        if planned != Some(report.frames) {
-            return Err(End::Fail(Reason::job(format!(
-                "{item} came back with {} frames where the plan has {}",
-                report.frames,
-                planned.unwrap_or(0)
-            ))));
-        }
-        let witness = |index: u32| {
-            let row = self.rows.get(&Item::Chunk(ChunkIndex(index)))?;
-            Some(&row.accepted.as_ref()?.report.witness)
-        };
-        let before = index
-            .0
-            .checked_sub(1)
-            .and_then(|left| seam::disagreement(ChunkIndex(left), witness(left)?, &report.witness));
-        let after =
-            witness(index.0 + 1).and_then(|next| seam::disagreement(index, &report.witness, next));
-        match before.or(after) {
-            Some(what) => Err(End::Fail(Reason::job(format!(
-                "two chunks do not meet: {what}; the input may be damaged there"
-            )))),
-            None => Ok(()),
-        }
-    }
-
     async fn tick(&mut self) -> Result<(), End> {
         let now = Instant::now();
         // This process was frozen, or the machine was: then silence says nothing.
@@ -399,8 +295,7 @@ impl<'a> Work<'a> {
         }
         self.last_tick = now;
         self.flush_log().await?;
-        let late =
-            |what: &str| Err(End::Retry { reason: Reason::machine(what.to_owned()), blame: true });
+        let late = |what: &str| Err(End::Retry { reason: Reason::machine(what), blame: true });
         if !self.greeted {
             return match now - self.started > GREETING {
                 true => late("the ranks did not come up within a minute"),
@@ -419,19 +314,6 @@ impl<'a> Work<'a> {
                 .await?;
         }
         Ok(())
-    }
-
-    fn note(&mut self, line: String) {
-        if let Some((rank, how)) = mpirun::death(&line) {
-            self.died.get_or_insert((rank, how));
-        } else if let Some(rank) = mpirun::early_end(&line) {
-            self.died.get_or_insert((rank, "ended early".to_owned()));
-        }
-        self.log_lines += 1;
-        if self.log_lines <= LOG_LINES {
-            self.log.push(What::Log { epoch: self.run.epoch, line: line.clone() });
-        }
-        self.last_words = line;
     }
 
     async fn flush_log(&mut self) -> Result<(), End> {
@@ -467,86 +349,6 @@ impl<'a> Work<'a> {
         }
         tag::signal_all(&self.run.tag, Signal::TERM);
         tokio::time::sleep(Duration::from_millis(500)).await;
-    }
-
-    /// mpirun ended: what to make of it.
-    async fn ended(&mut self, ended: Ended) -> Result<(), End> {
-        if self.assign.left() == 0 {
-            return Ok(());
-        }
-        if ended == Ended::Code(i32::from(exit::LINK)) {
-            let reason = Reason::machine("the ranks lost their link to the engine");
-            return self.lost(End::Retry { reason, blame: false }).await;
-        }
-        if let Ended::Signal(signal) = ended {
-            let reason = Reason::job(format!("mpirun was killed by signal {signal}"));
-            return self.lost(End::Retry { reason, blame: true }).await;
-        }
-        match self.died.clone() {
-            Some((rank, how)) if self.was_asked(rank) => {
-                let reason = Reason::job(format!("rank {rank} {how}, as asked"));
-                let _ = self.lost(reason.into()).await;
-                self.run.guard.check()?;
-                Err(End::Requeue)
-            }
-            Some((rank, how)) if self.greeted => self.blame(Some(rank), &how).await,
-            None if self.greeted => self.blame(None, "died").await,
-            _ => {
-                let words = match self.last_words.as_str() {
-                    "" => format!("{ended:?}"),
-                    words => words.to_owned(),
-                };
-                let reason = Reason::machine(format!("the ranks could not be started: {words}"));
-                self.lost(End::Retry { reason, blame: false }).await
-            }
-        }
-    }
-
-    /// Whether a person had this rank killed.
-    fn was_asked(&self, rank: Rank) -> bool {
-        let live = self.run.engine.live_mut();
-        live.get(&self.run.id).is_some_and(|live| live.killed.contains(&rank))
-    }
-
-    /// A rank died or hangs: marks the suspects, gives up the item that must be the cause too often.
-    async fn blame(&mut self, dead: Option<Rank>, how: &str) -> Result<(), End> {
-        let blame = self.assign.blame(dead);
-        let (engine, run) = (self.run.engine, self.run);
-        let write = || {
-            let (suspects, killer) = (&blame.suspects, blame.killer);
-            engine.store.ledger_blame(run.id, run.epoch, &engine.owner, suspects, killer)
-        };
-        run.guard.persist(write).await?;
-        let who = match dead {
-            Some(rank) => format!("rank {rank}"),
-            None => "a rank".to_owned(),
-        };
-        let killer = blame.killer.and_then(|item| self.rows.get(&item));
-        if let Some(row) = killer
-            && row.kills + 1 >= KILLS_LIMIT
-        {
-            let reason = Reason::job(format!(
-                "{} kills its rank: {KILLS_LIMIT} times with nothing else in hand, the last time {who} {how}; \
-                 the input may be damaged there, 'dvp-worker chunk' repeats it alone",
-                row.item
-            ));
-            return self.lost(End::Fail(reason)).await;
-        }
-        let reason = Reason::job(format!("{who} {how}"));
-        self.lost(End::Retry { reason, blame: true }).await
-    }
-
-    /// Writes down what was in flight, and ends with `end`.
-    async fn lost(&mut self, end: End) -> Result<(), End> {
-        let reason = match &end {
-            End::Retry { reason, .. } | End::Fail(reason) | End::Replan(reason) => reason.clone(),
-            End::Ordered(_) | End::Requeue => return Err(end),
-        };
-        let items: Vec<Item> = self.assign.in_hand().map(|(_, item)| item).collect();
-        let entry = What::Lost { epoch: self.run.epoch, reason, items };
-        let (store, id) = (&self.run.engine.store, self.run.id);
-        self.run.guard.persist(|| store.feed_append(Some(id), vec![entry.clone()])).await?;
-        Err(end)
     }
 
     /// About now, by the store's clock, without asking it.
