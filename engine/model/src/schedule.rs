@@ -94,7 +94,7 @@ pub fn parallelism(items: u32, memory_per_rank: u64, nodes: &[Free]) -> u32 {
 
 /// Ranks that fit on a node. A node without any rank takes one whatever its memory: else a job that needs
 /// more than every node has would wait for ever in silence.
-fn room(node: &Free, memory_per_rank: u64) -> u32 {
+pub fn room(node: &Free, memory_per_rank: u64) -> u32 {
     let by_memory = node.memory_free / memory_per_rank.max(1);
     let by_memory = u32::try_from(by_memory).unwrap_or(u32::MAX);
     let idle = node.slots > 0 && node.slots_free == node.slots;

@@ -126,14 +126,17 @@ async fn write(mut stdin: ChildStdin, mut commands: mpsc::UnboundedReceiver<ToWo
 }
 
 async fn read(stdout: ChildStdout, heard: &mpsc::Sender<Heard>) {
-    let mut lines = BufReader::new(stdout).lines();
+    let mut reader = BufReader::new(stdout);
+    let mut line = Vec::new();
     loop {
-        let next = match lines.next_line().await {
-            Ok(Some(line)) => match serde_json::from_str(&line) {
+        line.clear();
+        let next = match reader.read_until(b'\n', &mut line).await {
+            // The end, maybe in the midst of a line: whoever wrote it is dead.
+            Ok(_) if line.last() != Some(&b'\n') => return,
+            Ok(_) => match serde_json::from_slice(&line) {
                 Ok(line) => Heard::Line(Box::new(line)),
-                Err(error) => Heard::Garbled(format!("{error} in '{}'", clean(line.as_bytes()))),
+                Err(error) => Heard::Garbled(format!("{error} in '{}'", clean(&line))),
             },
-            Ok(None) => return,
             Err(error) => Heard::Garbled(error.to_string()),
         };
         let garbled = matches!(next, Heard::Garbled(_));

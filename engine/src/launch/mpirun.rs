@@ -22,8 +22,6 @@ pub struct Launch {
     pub folder: PathBuf,
     /// Number of ranks.
     pub ranks: u32,
-    /// There are fewer slots than ranks.
-    pub oversubscribe: bool,
     /// The engine runs as root.
     pub root: bool,
 }
@@ -31,9 +29,8 @@ pub struct Launch {
 /// What to start.
 pub fn invocation(launch: &Launch) -> Invocation {
     let mut args: Vec<OsString> = vec!["-np".into(), launch.ranks.to_string().into()];
-    if launch.oversubscribe {
-        args.push("--oversubscribe".into());
-    }
+    // mpirun's own idea of slots is the number of whole cores; the engine counts, not mpirun.
+    args.push("--oversubscribe".into());
     if launch.root {
         args.push("--allow-run-as-root".into());
     }
@@ -110,7 +107,6 @@ mod tests {
             run: RunTag { job: JobId(uuid::Uuid::nil()), epoch: Epoch(3) },
             folder: "/dev/shm/dvp.x".into(),
             ranks: 4,
-            oversubscribe: false,
             root: false,
         }
     }
@@ -120,16 +116,15 @@ mod tests {
         let plain = invocation(&launch());
         assert_eq!(
             plain.args.join(" ".as_ref()).to_str().unwrap(),
-            "-np 4 --bind-to none --mca btl self,vader --mca orte_tmpdir_base /dev/shm/dvp.x \
+            "-np 4 --oversubscribe --bind-to none --mca btl self,vader --mca orte_tmpdir_base /dev/shm/dvp.x \
              --mca btl_vader_backing_directory /dev/shm/dvp.x \
              --mca btl_vader_single_copy_mechanism none -x DVP_RUN /opt/dvp worker work"
         );
         assert_eq!(plain.env.len(), 1);
         assert_eq!(plain.env[0].1, "00000000-0000-0000-0000-000000000000.3");
-        let both = invocation(&Launch { oversubscribe: true, root: true, ..launch() });
-        assert_eq!(both.args[2], "--oversubscribe");
-        assert_eq!(both.args[3], "--allow-run-as-root");
-        assert_eq!(both.args.len(), plain.args.len() + 2);
+        let root = invocation(&Launch { root: true, ..launch() });
+        assert_eq!(root.args[3], "--allow-run-as-root");
+        assert_eq!(root.args.len(), plain.args.len() + 1);
     }
 
     #[test]

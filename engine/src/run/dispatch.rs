@@ -2,7 +2,7 @@
 //! no input: it looks at the store after every commit and every few seconds, so that normal running, a
 //! restart and a lost message share one path.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use dvp_model::JobId;
 use dvp_model::error::Reason;
 use dvp_model::job::step::{Event, step};
 use dvp_model::job::{Job, State, StateName};
-use dvp_model::schedule::{Free, Start, Waiting, schedule};
+use dvp_model::schedule::{Free, Start, Waiting, room, schedule};
 use dvp_model::wire::feed::What;
 
 use super::guard::boottime_ms;
@@ -184,7 +184,7 @@ async fn begin_run(
     };
     let live = Live {
         slots: start.slots(),
-        memory: u64::from(start.slots()) * memory_per_rank,
+        memory_per_slot: memory_per_rank,
         frames_before: job.frames_done,
         ..Live::default()
     };
@@ -203,14 +203,36 @@ async fn begin_run(
 impl Engine {
     /// What this machine has left for ranks.
     pub fn free(&self) -> Free {
-        let live = self.live_mut();
-        let used: u32 = live.values().map(|live| live.slots).sum();
-        let memory: u64 = live.values().map(|live| live.memory).sum();
+        self.free_beside(&self.live_mut(), None)
+    }
+
+    /// What is left when `job` counts as having nothing.
+    fn free_beside(&self, live: &BTreeMap<JobId, Live>, job: Option<JobId>) -> Free {
+        let others = || live.iter().filter(|(id, _)| Some(**id) != job).map(|(_, live)| live);
+        let used: u32 = others().map(|live| live.slots).sum();
+        let memory: u64 =
+            others().map(|live| u64::from(live.slots).saturating_mul(live.memory_per_slot)).sum();
         Free {
             node: self.settings.node.clone(),
             slots: self.settings.slots,
             slots_free: self.settings.slots.saturating_sub(used),
             memory_free: self.settings.memory.saturating_sub(memory),
         }
+    }
+
+    /// Slots that a running job with so many items left could have.
+    pub(super) fn slots_for(&self, job: JobId, items: u32) -> u32 {
+        let live = self.live_mut();
+        let memory = live.get(&job).map_or(0, |live| live.memory_per_slot);
+        room(&self.free_beside(&live, Some(job)), memory).min(items)
+    }
+
+    /// Gives a running job all slots that it can use for so many items. How many it has then.
+    pub(super) fn slots_take(&self, job: JobId, items: u32) -> u32 {
+        let slots = self.slots_for(job, items);
+        if let Some(live) = self.live_mut().get_mut(&job) {
+            live.slots = slots;
+        }
+        slots
     }
 }

@@ -18,8 +18,8 @@ pub struct Live {
     pub in_hand: BTreeMap<Item, (Rank, u64)>,
     /// Slots that it uses: a rank without work gives its slot back.
     pub slots: u32,
-    /// Memory that those need, bytes.
-    pub memory: u64,
+    /// Memory that each of those needs, bytes.
+    pub memory_per_slot: u64,
     /// Progress of planning or assembling: done and total, in units of its own.
     pub tool: Option<(u64, u64)>,
     /// When the launch began to work, by the store's clock.

@@ -241,7 +241,7 @@ pub(super) async fn publish(
         sound: hash(true).next(),
         output: publication.output.clone(),
         epoch: run.epoch,
-        ranks: run.job.ranks,
+        ranks: run.ranks.load(std::sync::atomic::Ordering::Relaxed),
         nodes: run.job.nodes.clone(),
         carried: plan.carried.clone(),
         notes: plan.notes.clone(),

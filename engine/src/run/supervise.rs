@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 use dvp_model::error::{Kind, Reason};
 use dvp_model::estimate;
@@ -34,7 +35,8 @@ pub(super) struct Run<'a> {
     pub id: JobId,
     pub epoch: Epoch,
     pub tag: RunTag,
-    pub start: Start,
+    /// Ranks of its newest launch.
+    pub ranks: AtomicU32,
     pub target: Target,
     pub job: Job,
 }
@@ -47,7 +49,7 @@ pub async fn run(engine: &Engine, job: Job, start: Start, claimed_at_ms: u64) {
         id: job.id,
         epoch: job.epoch,
         tag: RunTag { job: job.id, epoch: job.epoch },
-        start,
+        ranks: AtomicU32::new(start.ranks),
         target: Target::of(&job),
         job,
     };
@@ -126,6 +128,19 @@ impl Run<'_> {
             }
             Err(end) => Err(end),
         }
+    }
+
+    /// Writes down that a launch has another number of ranks than the one before.
+    pub(super) async fn note_ranks(&self, ranks: u32) -> Result<(), End> {
+        let (store, owner) = (&self.engine.store, &self.engine.owner);
+        let edit = |job: &mut Job, _| {
+            job.ranks = ranks;
+            let reused = job.chunks_done + u32::from(job.sound_done);
+            let nodes = job.nodes.clone();
+            Ok(vec![What::Launched { epoch: self.epoch, ranks, nodes, reused }])
+        };
+        let note = || store.job_change_by(self.id, self.epoch, owner, edit);
+        self.guard.persist(note).await.map(drop)
     }
 
     async fn assemble(

@@ -32,7 +32,8 @@ impl Work<'_> {
 
     /// mpirun ended: what to make of it.
     pub(super) async fn ended(&mut self, ended: Ended) -> Result<(), End> {
-        if self.assign.left() == 0 {
+        let drained = self.draining.is_some() && self.assign.in_hand().next().is_none();
+        if self.assign.left() == 0 || (drained && ended == Ended::Code(0)) {
             return Ok(());
         }
         if ended == Ended::Code(i32::from(exit::LINK)) {

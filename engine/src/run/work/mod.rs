@@ -6,6 +6,7 @@ mod blame;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use dvp_model::error::{Kind, Reason};
@@ -32,6 +33,8 @@ use crate::store::LedgerRow;
 const GREETING: Duration = Duration::from_secs(60);
 /// Time from the last accepted item to the end of all ranks.
 const FAREWELL: Duration = Duration::from_secs(20);
+/// Time that a launch gets before it makes room for a bigger one.
+const SETTLED: Duration = Duration::from_secs(3);
 /// Pace of the checks that need no message.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -41,10 +44,11 @@ pub(super) async fn work(run: &Run<'_>, plan: &Arc<Plan>, rows: &[LedgerRow]) ->
     let left = rows.iter().filter(|row| row.accepted.is_none()).count() as u32;
     let frames_left = plan.frames().saturating_sub(accepted_frames(rows));
     check_space(run.engine.objects.root(), work_space(plan, frames_left))?;
-    let ranks = match run.job.ranks_wanted {
-        Some(ranks) => ranks,
-        None => run.start.ranks.min(left),
-    };
+    let slots = run.engine.slots_take(run.id, run.job.ranks_wanted.unwrap_or(left).min(left));
+    let ranks = run.job.ranks_wanted.unwrap_or(slots.max(1));
+    if ranks != run.ranks.swap(ranks, Ordering::Relaxed) {
+        run.note_ranks(ranks).await?;
+    }
     let folder = folder::make(&settings.data_dir, &run.tag, ranks)?;
     let invocation = mpirun::invocation(&Launch {
         mpirun: settings.mpirun.clone(),
@@ -52,7 +56,6 @@ pub(super) async fn work(run: &Run<'_>, plan: &Arc<Plan>, rows: &[LedgerRow]) ->
         run: run.tag.clone(),
         folder,
         ranks,
-        oversubscribe: ranks > run.start.slots(),
         root: rustix::process::geteuid().is_root(),
     });
     let since = run.guard.persist(|| run.engine.store.now()).await?;
@@ -60,7 +63,6 @@ pub(super) async fn work(run: &Run<'_>, plan: &Arc<Plan>, rows: &[LedgerRow]) ->
         live.tool = None;
         live.since = Some(since);
         live.frames_before = accepted_frames(rows);
-        live.slots = run.start.slots().min(left);
         live.killed.clear();
     });
     let mut work = Work::new(run, plan.clone(), rows, ranks);
@@ -153,23 +155,36 @@ impl<'a> Work<'a> {
                     }
                     Some(Heard::Log(line)) => self.note(line),
                     Some(Heard::Garbled(what)) => {
-                        return Err(End::Fail(Reason::bug(format!("rank 0 wrote no protocol: {what}"))));
+                        let reason = Reason::bug(format!("rank 0 wrote no protocol: {what}"));
+                        return self.lost(End::Retry { reason, blame: true }).await;
                     }
                     Some(Heard::Ended(ended)) => return self.ended(ended).await,
                     None => return self.ended(Ended::Unknown).await,
                 },
                 _ = tick.tick() => self.tick().await?,
             }
+            let done = self.assign.left() == 0;
             // All is accepted; what does not end by itself is killed by whoever called.
-            if self.draining.is_some_and(|since| since.elapsed() > FAREWELL) {
+            if done && self.draining.is_some_and(|since| since.elapsed() > FAREWELL) {
                 return Ok(());
             }
             self.hand_out(link).await?;
-            if self.greeted && self.assign.left() == 0 && self.draining.is_none() {
+            if self.greeted && self.draining.is_none() && (done || self.should_grow()) {
                 self.draining = Some(Instant::now());
                 link.say(ToWorker::Drain);
             }
         }
+    }
+
+    /// Whether slots became free that would at least double the ranks, and there is work for them: then
+    /// the ranks finish what they have, and more of them go on.
+    fn should_grow(&self) -> bool {
+        let (run, left) = (self.run, self.assign.left());
+        if run.job.ranks_wanted.is_some() || self.started.elapsed() < SETTLED {
+            return false;
+        }
+        let more = run.engine.slots_for(run.id, left);
+        more >= 2 * self.ranks && left >= 2 * more
     }
 
     async fn line(&mut self, line: FromWorker, link: &Link) -> Result<(), End> {

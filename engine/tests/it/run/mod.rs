@@ -6,7 +6,8 @@ mod harm;
 mod killed;
 mod servers;
 
-use dvp_engine::jobs::submit;
+use dvp_engine::jobs::{command, submit};
+use dvp_engine::{Engine, Settings};
 use dvp_model::job::{ChunkState, StateName, Submission};
 use dvp_model::manifest::Manifest;
 use testbed::reference;
@@ -55,5 +56,28 @@ async fn any_number_of_ranks_makes_the_same_bytes() {
         assert_eq!((job.ranks, job.output.unwrap().sha256), (ranks, right.clone()));
         bench.assert_clean(id);
     }
+    engine.shutdown(LIMIT).await;
+}
+
+/// A job that found one slot free takes the others when they are: the ranks finish what they have, and
+/// nothing is done twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_grows_into_free_slots() {
+    let bench = Bench::slow();
+    let engine = Engine::start(Settings { slots: 3, ..bench.settings() }).await.unwrap();
+    let store = engine.store();
+    let slow = [("convert.preset", "veryslow"), ("plan.chunk_frames", "3")];
+    let two = Submission { ranks: Some(2), ..bench.submission("two.mp4", &slow) };
+    let two = submit::submit(store, two).await.unwrap().id;
+    until(store, two, "a launch", |job| (job.ranks == 2).then_some(())).await;
+    let one = bench.submit(store, "one.mp4", &slow).await;
+    until(store, one, "a launch", |job| (job.ranks == 1).then_some(())).await;
+    command::cancel(store, two).await.unwrap();
+    let job = end(store, one, StateName::Completed).await;
+    let detail = engine.job_detail(one).await.unwrap();
+    assert_eq!((job.ranks, job.epoch.0, job.attempts), (3, 1, 0), "{:?}", feed(store, one).await);
+    assert!(detail.chunks.iter().all(|chunk| chunk.attempts == 1));
+    assert_accepted_once(store, &detail).await;
+    bench.assert_clean(one);
     engine.shutdown(LIMIT).await;
 }
