@@ -1,19 +1,24 @@
 //! `dvp-worker plan`, `assemble` and `versions`: one request on stdin, one JSON object a line on stdout,
 //! the result last. Knows nothing of jobs or the store.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 
 use dvp_model::Item;
 use dvp_model::RunTag;
-use dvp_model::error::Reason;
+use dvp_model::error::{Kind, Reason};
 use dvp_model::plan::Plan;
 use dvp_model::wire::worker::{
     AssembleRequest, Assembled, PROTOCOL, PlanRequest, ToolLine, Versions,
 };
+use rustix::process::Signal;
 use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 use crate::exec::{Invocation, local, tag};
+
+const KILL: i32 = Signal::KILL.as_raw();
+const TERM: i32 = Signal::TERM.as_raw();
 
 /// How much of a tool's stderr is kept for a reason.
 const STDERR_KEPT: u64 = 64 * 1024;
@@ -157,11 +162,13 @@ async fn run_tool(
     match (last?, status) {
         (Some(ToolLine::Failed { reason, damaged }), _) => Err(Failure { reason, damaged }),
         (Some(line), Ok(status)) if status.success() => Ok(line),
-        (_, Ok(status)) => Err(Reason::job(format!(
-            "'dvp-worker {command}' ended without a result: {status}{}",
-            last_words(&errors)
-        ))
-        .into()),
+        (_, Ok(status)) => {
+            let words = last_words(&errors);
+            let text = format!("'dvp-worker {command}' ended without a result: {status}{words}");
+            // Killed from outside, or for want of memory: that may be otherwise the next time.
+            let killed = matches!(status.signal(), Some(KILL | TERM));
+            Err(Reason::new(if killed { Kind::Machine } else { Kind::Job }, text).into())
+        }
         (_, Err(error)) => {
             Err(Reason::machine(format!("'dvp-worker {command}' can't be waited for: {error}"))
                 .into())

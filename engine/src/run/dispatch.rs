@@ -229,7 +229,7 @@ impl Engine {
 
     /// Gives a running job all slots that it can use for so many items. How many it has then.
     pub(super) fn slots_take(&self, job: JobId, items: u32) -> u32 {
-        let slots = self.slots_for(job, items);
+        let slots = self.slots_for(job, items).max(1);
         if let Some(live) = self.live_mut().get_mut(&job) {
             live.slots = slots;
         }

@@ -45,7 +45,7 @@ pub(super) async fn work(run: &Run<'_>, plan: &Arc<Plan>, rows: &[LedgerRow]) ->
     let frames_left = plan.frames().saturating_sub(accepted_frames(rows));
     check_space(run.engine.objects.root(), work_space(plan, frames_left))?;
     let slots = run.engine.slots_take(run.id, run.job.ranks_wanted.unwrap_or(left).min(left));
-    let ranks = run.job.ranks_wanted.unwrap_or(slots.max(1));
+    let ranks = run.job.ranks_wanted.unwrap_or(slots);
     if ranks != run.ranks.swap(ranks, Ordering::Relaxed) {
         run.note_ranks(ranks).await?;
     }
