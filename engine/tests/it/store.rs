@@ -63,7 +63,7 @@ fn plan(job: &Job) -> Plan {
         "video": {
             "stream": 0, "decoder": "h264", "source_width": 320, "source_height": 180,
             "source_format": "yuv420p", "width": 320, "height": 180, "format": "yuv420p",
-            "sample_aspect": [1, 1], "graph": "", "time_base": ratio, "frame_rate": [24, 1],
+            "sample_aspect": [1, 1], "source_aspect": [1, 1], "graph": "", "time_base": ratio, "frame_rate": [24, 1],
             "source_origin": 0, "origin": 0, "stamps": {"first": 0, "runs": [[1, 29]]},
             "last_duration": 1, "around": [[], []], "constant_rate": true, "source_reorder": 2,
             "color": {"range": "", "primaries": "", "transfer": "", "matrix": "", "chroma": ""},
