@@ -137,6 +137,7 @@ pub fn check(submission: &Submission, purpose: Purpose) -> Result<Checked, Error
         errors
             .push(Reason::spec(format!("the input {} is not an absolute path", submission.input)));
     }
+    let input_fits = errors.is_empty();
     let extension = submission.output.as_ref().and_then(naming::extension);
     let spec = match spec::resolve(&submission.spec, extension) {
         Ok(spec) => Some(spec),
@@ -163,7 +164,10 @@ pub fn check(submission: &Submission, purpose: Purpose) -> Result<Checked, Error
         Some(output) if !output.as_path().is_absolute() => {
             errors.push(Reason::spec(format!("the output {output} is not an absolute path")));
         }
-        Some(output) if purpose == Purpose::Submit => {
+        // Where nobody named the output, its place is the input's and as wrong as that.
+        Some(output)
+            if purpose == Purpose::Submit && (input_fits || submission.output.is_some()) =>
+        {
             errors.extend(check_output(output, &submission.input, submission.force));
         }
         _ => {}

@@ -94,7 +94,7 @@ pub(super) async fn show(context: &Context, arguments: JobArguments) -> Outcome 
         return match find(&attached.client, &arguments.id).await {
             Ok(job) => watch::wait(context, &attached, &[job], signals).await,
             Err(errors) => {
-                leave::leave(&attached).await;
+                leave::leave(&attached, false).await;
                 Err(errors)
             }
         };

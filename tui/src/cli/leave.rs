@@ -6,8 +6,8 @@ use dvp_model::wire::api::Status;
 use super::print;
 
 /// Stops the engine that this process hosts, if it does. Where other jobs are open, a background engine
-/// goes on with them.
-pub(super) async fn leave(attached: &Attached) {
+/// goes on with them; that is said unless all was said before.
+pub(super) async fn leave(attached: &Attached, said: bool) {
     if !attached.is_hosting() {
         return;
     }
@@ -26,6 +26,7 @@ pub(super) async fn leave(attached: &Attached) {
         open => (format!("{open} open jobs go on"), format!("{open} open jobs wait")),
     };
     match attached.hand_over().await {
+        Ok(()) if said => {}
         Ok(()) => print::remark(&format!("{go} in a background engine")),
         Err(reason) => print::complain(&format!(
             "{wait} for the next engine, a background engine did not start: {reason}"

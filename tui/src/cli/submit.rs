@@ -145,7 +145,7 @@ pub(super) async fn submit(context: &Context, arguments: Arguments) -> Outcome {
         let jobs = match send(&attached.client, submissions).await {
             Ok(jobs) => jobs,
             Err(errors) => {
-                leave::leave(&attached).await;
+                leave::leave(&attached, false).await;
                 return Err(errors);
             }
         };

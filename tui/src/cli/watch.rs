@@ -8,6 +8,7 @@ use dvp_engine::host::Attached;
 use dvp_model::error::{Kind, Reason};
 use dvp_model::job::{Job, State};
 use dvp_model::path::printable;
+use dvp_model::time::Millis;
 use dvp_model::wire::api::{Errors, Feed, JobDetail, JobGet, Status};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -16,6 +17,8 @@ use super::{CANCELLED, Context, INTERRUPTED, Outcome, leave, print};
 
 /// How long one look at the feed waits for news, milliseconds.
 const PACE_MS: u64 = 400;
+/// How often the machine may fail a job in a row, with nothing done between, until a wait gives up.
+const FAULTS_LIMIT: u32 = 4;
 
 /// Signals that end a wait.
 pub(super) struct Signals(Signal, Signal, Signal);
@@ -84,25 +87,58 @@ pub(super) async fn wait(
         };
         code = if code == 0 { own } else { code };
     }
-    leave::leave(attached).await;
+    leave::leave(attached, code != 0).await;
     printed?;
     Ok(code)
 }
 
-/// Follows one job to its end.
+/// Follows one job to its end, or until the machine has failed it several times in a row: then the wait
+/// ends with that reason, and the job stays in the queue.
 async fn follow(client: &Client, job: &Job, bars: &Bars) -> Result<JobDetail, Errors> {
     let bar = bars.of(job);
     let mut after = 0;
+    let mut faults = Faults::default();
     loop {
         let detail = client.call(&JobGet { id: job.id }).await?;
         bar.show(&detail);
         if detail.job.state.name().is_final() {
             return Ok(detail);
         }
+        if let Some(why) = faults.too_many(&detail.job) {
+            let id = job.id.short();
+            return Err(Reason::machine(format!(
+                "job {id} waits: {why}; it goes on by itself once that is mended, \
+                 `dvp-console cancel {id}` ends it"
+            ))
+            .into());
+        }
         let news = Feed { after, job: Some(job.id), limit: None, tail: false, wait_ms: PACE_MS };
         if let Some(last) = client.call(&news).await?.last() {
             after = last.seq;
         }
+    }
+}
+
+/// Faults of the machine in a row.
+#[derive(Default)]
+struct Faults {
+    count: u32,
+    last: Option<Millis>,
+    frames: u64,
+}
+
+impl Faults {
+    /// The reason, once there were too many without a frame done between.
+    fn too_many(&mut self, job: &Job) -> Option<Reason> {
+        if job.frames_done > self.frames {
+            *self = Self { frames: job.frames_done, ..Self::default() };
+        }
+        let State::Waiting { retry_at, why } = &job.state else { return None };
+        if self.last != Some(*retry_at) {
+            self.count += 1;
+            self.last = Some(*retry_at);
+        }
+        (self.count >= FAULTS_LIMIT).then(|| why.clone())
     }
 }
 

@@ -109,7 +109,7 @@ fn files_that_are_no_video_are_refused_by_name_and_leave_nothing() {
     let playlist = "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n/etc/passwd\n#EXT-X-ENDLIST\n";
     fs::write(folder.join("list.mp4"), playlist).unwrap();
     fs::write(folder.join("concat.mkv"), "ffconcat version 1.0\nfile '/etc/passwd'\n").unwrap();
-    let whole = Clip::new("whole").make(folder);
+    let whole = Clip::new("whole.mp4").make(folder);
     let bytes = fs::read(&whole).unwrap();
     fs::write(folder.join("cut-off.mp4"), &bytes[..bytes.len() / 3]).unwrap();
     testbed::reference::ffmpeg(
@@ -136,7 +136,7 @@ fn files_that_are_no_video_are_refused_by_name_and_leave_nothing() {
 #[test]
 fn a_cut_past_the_end_is_refused_with_the_films_length() {
     let place = Place::new();
-    Clip::new("clip").make(place.folder());
+    Clip::new("clip.mp4").make(place.folder());
     let cut = ["plan", "clip.mp4", "--task", "cut", "--set", "cut.start=3600"];
     refused(place.run(&cut), 2, &["cut.start", "4.000 s"]);
 }
@@ -144,7 +144,7 @@ fn a_cut_past_the_end_is_refused_with_the_films_length() {
 #[test]
 fn machines_that_are_unfit_are_refused_with_what_to_do() {
     let place = Place::new();
-    Clip::new("clip").make(place.folder());
+    Clip::new("clip.mp4").make(place.folder());
     let file = place.folder().join("clip.mp4");
     let file = file.to_str().expect("the test's folder is UTF-8");
     refused(place.run(&["--data-dir", file, "jobs"]), 6, &["--data-dir"]);
@@ -181,7 +181,7 @@ fn a_reader_that_goes_away_is_no_error() {
 #[test]
 fn names_of_any_bytes_work() {
     let place = Place::new();
-    let clip = Clip::new("plain").frames(24).make(place.folder());
+    let clip = Clip::new("plain.mp4").frames(24).make(place.folder());
     let names: [&[u8]; 6] = [
         b"with space.mp4",
         b"q'uo\"te$`.mp4",

@@ -11,7 +11,7 @@ use testbed::wait::wait_for;
 use super::{LIMIT, Place, finish, is_gone};
 
 fn small(place: &Place, name: &str) -> PathBuf {
-    Clip::new(name).frames(96).audio("aac").make(place.folder())
+    Clip::new(&format!("{name}.mp4")).frames(96).audio("aac").make(place.folder())
 }
 
 /// Work that takes a while: a slow preset, many chunks.
