@@ -12,15 +12,15 @@ use futures::StreamExt;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::action::Action;
+use crate::action::{Action, Leave};
 use crate::event::{Contact, Event};
 use crate::keymap;
 use crate::perform::{Performer, Told, now};
 use crate::screen;
-use crate::state::data::needs_engine;
 use crate::state::{Place, State};
 use crate::terminal::{self, Screen};
 use crate::update::update;
+use crate::widget::words;
 
 /// Between two looks at the clock.
 const TICK: Duration = Duration::from_millis(250);
@@ -98,6 +98,8 @@ struct Loop {
     drawn: Option<u64>,
     drawn_at: Instant,
     resumed_at: Instant,
+    /// How the console was left.
+    left: Option<Leave>,
     /// The terminal is gone: nothing is drawn any more.
     gone: bool,
     done: bool,
@@ -131,6 +133,7 @@ impl Loop {
             drawn: None,
             drawn_at: Instant::now(),
             resumed_at: Instant::now(),
+            left: None,
             gone: false,
             done: false,
         })
@@ -241,7 +244,12 @@ impl Loop {
                     self.drawn = None;
                 }
                 Action::Copy(text) => self.screen.copy(&text)?,
-                action => self.performer.perform(action),
+                action => {
+                    if let Action::Leave(leave) = action {
+                        self.left = Some(leave);
+                    }
+                    self.performer.perform(action);
+                }
             }
         }
         Ok(())
@@ -287,17 +295,20 @@ impl Loop {
     fn last_words(mut self) -> Option<String> {
         self.screen.leave();
         let data = &self.state.live;
-        let open = data.all_jobs().iter().filter(|job| needs_engine(job)).count();
+        let jobs = words::count(data.open_jobs().count(), "job");
         let tour = crate::demo::tour::hint(&self.state)
             .filter(|_| self.state.tour.as_ref().is_some_and(|tour| tour.second.is_some()));
-        match (&data.contact, open, tour) {
+        match (&data.contact, self.left, tour) {
             (_, _, Some(hint)) => Some(hint.text.replace(" q leaves.", "")),
-            (Contact::Attached { pid }, 1.., None) => Some(format!(
-                "{} in the engine with pid {pid}; dvp-console shows them",
-                match open {
-                    1 => "1 job goes on".to_owned(),
-                    n => format!("{n} jobs go on"),
-                }
+            _ if data.open_jobs().next().is_none() => None,
+            (_, Some(Leave::HoldJobs), _) => Some(format!(
+                "{jobs} held; `release` in the console or on the command line lets go on"
+            )),
+            (_, Some(Leave::HandOver), _) => {
+                Some(format!("the background engine goes on with {jobs}; dvp-console shows them"))
+            }
+            (Contact::Attached { pid }, ..) => Some(format!(
+                "the engine with pid {pid} goes on with {jobs}; dvp-console shows them"
             )),
             _ => None,
         }

@@ -93,7 +93,7 @@ pub(super) fn draw(state: &State, pen: &mut Pen<'_>, area: Rect) {
 pub(super) fn overlay(state: &State, pen: &mut Pen<'_>, area: Rect, top: usize) {
     let lines = here(state);
     let height = (lines.len() as u16 + 3).min(area.height.saturating_sub(2));
-    let place = middle(area, 76.min(area.width.saturating_sub(2)), height);
+    let place = middle(area, 86.min(area.width.saturating_sub(2)), height);
     pen.clear_apart(place);
     let title = format!("Keys here: {}", state.place.title());
     let inner = pen.boxed(

@@ -50,7 +50,7 @@ fn shown(form: &Form, width: usize, ellipsis: &str) -> Vec<Shown> {
         let path = matches!(slot, Slot::Input | Slot::Output);
         lines.push(Shown::Row(slot));
         if let Some(fault) = fault {
-            let most = if here { 3 } else { 1 };
+            let most = if here { 6 } else { 1 };
             let wrapped = fit::wrap(&words::clean(&fault), width, most, ellipsis);
             lines.extend(wrapped.into_iter().map(Shown::Fault));
         }

@@ -1,12 +1,12 @@
 //! Needs you: everything that won't mend itself, grouped by its cause: what, since when, how many, and
 //! the keys that mend it. A pure function of what is known.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use dvp_model::job::{HeldBy, Job, State};
 use dvp_model::node::{Duty, Link};
 use dvp_model::wire::feed::What;
-use dvp_model::{JobId, Millis};
+use dvp_model::{FilePath, JobId, Millis};
 
 use super::data::Data;
 use crate::command::Cmd;
@@ -114,9 +114,10 @@ fn alarms(data: &Data, now: Millis, needs: &mut Vec<Need>) {
 fn jobs(data: &Data, needs: &mut Vec<Need>) {
     let mut failed: BTreeMap<String, Vec<&Job>> = BTreeMap::new();
     let mut held: BTreeMap<String, Vec<&Job>> = BTreeMap::new();
+    let newest = newest_good(data);
     for job in data.all_jobs() {
         match &job.state {
-            State::Failed { reason } if !is_replaced(job, data) => {
+            State::Failed { reason } if !is_replaced(job, &newest) => {
                 failed.entry(cause(&reason.text, job)).or_default().push(job);
             }
             State::Held { by: HeldBy::Engine(reason) } => {
@@ -177,12 +178,21 @@ fn cause(reason: &str, job: &Job) -> String {
     text.replace(&job.id.to_string(), "it")
 }
 
+/// From which input which output was last made, or is about to be, and when that was asked for.
+type Newest<'a> = HashMap<(&'a FilePath, &'a FilePath), Millis>;
+
+fn newest_good(data: &Data) -> Newest<'_> {
+    let mut newest = Newest::new();
+    for job in data.all_jobs() {
+        if !matches!(job.state, State::Failed { .. } | State::Cancelled) {
+            let at = newest.entry((&job.input, &job.output_path)).or_insert(job.created_at);
+            *at = (*at).max(job.created_at);
+        }
+    }
+    newest
+}
+
 /// A failed job whose output a later one made, or is about to make, needs nobody.
-fn is_replaced(job: &Job, data: &Data) -> bool {
-    data.all_jobs().iter().any(|other| {
-        other.created_at > job.created_at
-            && other.input == job.input
-            && other.output_path == job.output_path
-            && !matches!(other.state, State::Failed { .. } | State::Cancelled)
-    })
+fn is_replaced(job: &Job, newest: &Newest<'_>) -> bool {
+    newest.get(&(&job.input, &job.output_path)).is_some_and(|at| *at > job.created_at)
 }

@@ -84,7 +84,13 @@ pub(super) fn run(state: &mut State, cmd: Cmd) -> Vec<Action> {
         Cmd::Freeze => freeze(state),
         Cmd::Zoom => state.zoom = !state.zoom,
         Cmd::Redraw => return vec![Action::Redraw],
-        Cmd::Suspend => return vec![Action::Suspend(must_hand_over(state))],
+        Cmd::Suspend => {
+            let hand_over = must_hand_over(state);
+            if hand_over {
+                state.say("Handing the engine to the background first.", false);
+            }
+            return vec![Action::Suspend(hand_over)];
+        }
         Cmd::Quit => {
             if state.place == Place::Dashboard {
                 return leave(state);

@@ -141,12 +141,14 @@ fn opens_follows_the_size_and_gives_the_terminal_back() {
 #[test]
 fn tells_what_is_wrong_with_an_input_beside_its_field() {
     let mut terminal = Terminal::open(false);
+    std::fs::write(terminal.dir.path().join("notes.txt"), "no film").expect("a file");
     terminal.sees("Nothing needs you");
     terminal.keys("s");
     terminal.sees("Submit a job");
-    std::fs::write(terminal.dir.path().join("notes.txt"), "no film").expect("a file");
-    // Typed in part, completed by tab.
-    terminal.keys("not\t");
+    // Typed in part, and completed by tab once the folder was read.
+    terminal.keys("not");
+    terminal.sees("tab complete");
+    terminal.keys("\t");
     terminal.sees("notes.txt");
     terminal.keys("\x13");
     terminal.sees("Not submitted");

@@ -256,3 +256,71 @@ fn the_palette_runs_what_works_here_and_says_so_otherwise() {
     console.take(Event::Key(Key::Char('K')));
     assert!(console.actions.is_empty(), "no rank is killed outside of the demo");
 }
+
+/// The tour's hint, in words.
+fn coach(console: &Console) -> String {
+    dvp_console::demo::tour::hint(&console.state).expect("a hint").text
+}
+
+#[test]
+fn the_tour_kills_compares_and_says_what_was_redone() {
+    use dvp_console::demo::tour::{SECOND, Tour};
+    let mut state = fixture::state();
+    state.tour = Some(Tour { first: Some(fixture::id(9)), ..Tour::default() });
+    state.jobs.cursor.select(fixture::id(9));
+    let console = Console::new(state).keys("2 enter");
+    assert!(coach(&console).contains("K kills a rank"), "{}", coach(&console));
+    let console = console.keys("K");
+    assert!(console.actions.contains(&Action::KillRank(fixture::id(9))));
+    let lane = fixture::detail().lanes.remove(1);
+    let console =
+        console.reply(Reply::Killed(fixture::id(9), Ok(dvp_model::wire::api::Killed { lane })));
+    assert!(coach(&console).contains("chunks 5, 6"), "{}", coach(&console));
+    // The first run ends: the tour submits the second by itself, once, to another name.
+    let done = |number: u128, hash: &str| {
+        let mut job = fixture::jobs().remove(4);
+        job.id = fixture::id(number);
+        job.version = 9;
+        job.output.as_mut().expect("a completed job").sha256 = hash.repeat(64);
+        job
+    };
+    let console = console.reply(Reply::Jobs(vec![done(9, "a")]));
+    let console = console.reply(Reply::Jobs(vec![done(9, "a")]));
+    let submitted: Vec<_> = console
+        .actions
+        .iter()
+        .filter_map(|action| match action {
+            Action::Submit(SECOND, submission) => Some(submission.clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(submitted.len(), 1);
+    assert_ne!(submitted[0].output, Some(done(9, "a").output_path));
+    let mut second = done(11, "a");
+    second.state = JobState::Queued;
+    second.output = None;
+    let console = console.reply(Reply::Submitted(SECOND, Ok(Box::new(second))));
+    assert_eq!(console.state.place, Place::Job(fixture::id(11)));
+    for (hash, word) in [("a", "equal"), ("b", "DIFFER")] {
+        let end = Console::new(console.state.clone())
+            .reply(Reply::Jobs(vec![done(9, "a"), done(11, hash)]));
+        assert!(coach(&end).contains(word), "{}", coach(&end));
+        assert!(coach(&end).contains("chunks 5, 6"), "{}", coach(&end));
+    }
+}
+
+#[test]
+fn a_failed_job_that_was_made_good_needs_nobody() {
+    let mut jobs = fixture::jobs();
+    let failed = jobs.iter().position(|job| job.id == fixture::id(1)).expect("it is there");
+    let mut again = jobs[failed].clone();
+    again.id = fixture::id(12);
+    again.created_at = fixture::NOW;
+    again.state = JobState::Queued;
+    jobs.insert(0, again);
+    let console = Console::new(fixture::state()).reply(Reply::Jobs(jobs));
+    let needs = dvp_console::state::needs::needs(&console.state.live, fixture::NOW);
+    let failed =
+        needs.iter().find(|need| need.key.starts_with("failed:")).expect("one failed still");
+    assert_eq!(failed.jobs, [fixture::id(2)]);
+}
