@@ -285,6 +285,19 @@ impl ParamKind {
     }
 }
 
+/// The parameters of all tasks, and the plan keys, as README shows them.
+pub fn as_markdown() -> String {
+    let mut text = String::from("| parameter | values | default | means |\n| --- | --- | --- | --- |\n");
+    let tasks = TASKS.iter().map(|task| (task.name, task.params));
+    for (task, params) in tasks.chain([("plan", PLAN)]) {
+        for param in params {
+            let values = param.kind.allowed();
+            text += &format!("| `{task}.{}` | {values} | {} | {} |\n", param.key, param.default, param.about);
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
