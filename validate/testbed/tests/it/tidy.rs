@@ -131,6 +131,37 @@ fn the_model_is_pure() {
     assert_none("I/O, async or a clock in the model", &faults);
 }
 
+/// What may be written only in these files: (crate folder, words, files).
+const PLACES: &[(&str, &str, &[&str])] = &[
+    ("engine/src", "Command::new", &["exec/local.rs", "host/background.rs"]),
+    ("engine/src", "tokio::spawn", &["tasks.rs"]),
+    ("engine/src", "env::var", &["config/layers.rs", "exec/local.rs"]),
+    ("engine/src", "sqlx::", &["store/db.rs", "store/mod.rs"]),
+    ("tui/src", "Command::new", &["demo/clip.rs"]),
+    ("tui/src", "env::var", &["demo/clip.rs", "terminal.rs"]),
+    ("mpi-worker/src", "Command::new", &[]),
+];
+
+#[test]
+fn what_touches_the_outside_has_its_place() {
+    let mut faults = Vec::new();
+    for (folder, words, allowed) in PLACES {
+        let folder = root().join(folder);
+        for path in files(".rs") {
+            let Ok(inside) = path.strip_prefix(&folder) else { continue };
+            let text = read(&path);
+            let own = text.lines().take_while(|line| !line.starts_with("#[cfg(test)]"));
+            let code =
+                |line: &&str| line.split("//").next().is_some_and(|code| code.contains(words));
+            let is_test = inside.to_string_lossy().ends_with("_tests.rs");
+            if !is_test && !allowed.iter().any(|file| inside.ends_with(file)) {
+                faults.extend(own.filter(code).map(|line| format!("{}: {line}", path.display())));
+            }
+        }
+    }
+    assert_none("out of place", &faults);
+}
+
 #[test]
 fn links_of_the_documents_lead_somewhere() {
     let mut faults = Vec::new();
