@@ -1,6 +1,6 @@
 //! The console and the command line from outside.
 
 mod cli;
-mod readme;
 mod pty;
+mod readme;
 mod screens;

@@ -8,7 +8,8 @@ use dvp_engine::config::KEYS;
 use dvp_model::spec::{allow, task};
 
 fn settings() -> String {
-    let mut text = String::from("| setting | environment | default | means |\n| --- | --- | --- | --- |\n");
+    let mut text =
+        String::from("| setting | environment | default | means |\n| --- | --- | --- | --- |\n");
     for key in KEYS {
         let environment = key.name.to_uppercase();
         text += &format!(

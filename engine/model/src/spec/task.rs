@@ -287,12 +287,16 @@ impl ParamKind {
 
 /// The parameters of all tasks, and the plan keys, as README shows them.
 pub fn as_markdown() -> String {
-    let mut text = String::from("| parameter | values | default | means |\n| --- | --- | --- | --- |\n");
+    let mut text =
+        String::from("| parameter | values | default | means |\n| --- | --- | --- | --- |\n");
     let tasks = TASKS.iter().map(|task| (task.name, task.params));
     for (task, params) in tasks.chain([("plan", PLAN)]) {
         for param in params {
             let values = param.kind.allowed();
-            text += &format!("| `{task}.{}` | {values} | {} | {} |\n", param.key, param.default, param.about);
+            text += &format!(
+                "| `{task}.{}` | {values} | {} | {} |\n",
+                param.key, param.default, param.about
+            );
         }
     }
     text
