@@ -150,8 +150,10 @@ fn tells_what_is_wrong_with_an_input_beside_its_field() {
     terminal.sees("tab complete");
     terminal.keys("\t");
     terminal.sees("notes.txt");
-    terminal.keys("\x13");
+    // One letter more, and there is no such file.
+    terminal.keys("x\x13");
     terminal.sees("Not submitted");
+    terminal.sees("there is no file");
     terminal.keys("\x03");
     assert_eq!(terminal.ends(), 0);
 }
