@@ -71,7 +71,7 @@ pub fn index(input: &FilePath, progress: &mut dyn FnMut(u64, u64)) -> Result<Ind
 /// Indexes the input and plans the work.
 ///
 /// # Errors
-/// As [`index`]; and `Input` or `Spec` for what the spec can't do with this input.
+/// As [`index()`]; and `Input` or `Spec` for what the spec can't do with this input.
 pub fn plan(request: &PlanRequest, progress: &mut dyn FnMut(u64, u64)) -> Result<Plan, Reason> {
     let found = index::read(&request.input, progress)?;
     let (index, codec) = (&found.index, request.spec.encode.codec);

@@ -16,7 +16,7 @@ use crate::widget::words;
 use dvp_model::JobId;
 use dvp_model::job::Job;
 
-/// Runs a command. The caller has asked [`allowed`].
+/// Runs a command. The caller has asked [`allowed()`].
 pub(super) fn run(state: &mut State, cmd: Cmd) -> Vec<Action> {
     match cmd {
         Cmd::Down => lists::step(state, 1),
