@@ -32,6 +32,9 @@ pub struct Index {
     pub duration_us: i64,
     /// The film: the stream whose pictures are processed.
     pub video: Video,
+    /// Small things that the output won't have, for a person: `the title of stream 1`.
+    #[serde(default)]
+    pub left_out: Vec<String>,
     /// Audio streams, in file order.
     pub audio: Vec<Audio>,
     /// The file's own tags: name and value.

@@ -12,7 +12,7 @@ use super::color;
 use super::decode::{Setup, stamp_of};
 use super::entry::is_hidden;
 use super::source::Source;
-use super::{layout, picture};
+use super::{layout, log, picture};
 
 /// Most pictures of a film.
 const MOST_PICTURES: usize = 20_000_000;
@@ -96,15 +96,35 @@ pub fn read(input: &FilePath, progress: &mut dyn FnMut(u64, u64)) -> Result<Foun
             undecodable,
         },
         tags: av::tags(source.context()),
+        left_out: streams.left_out,
         audio: streams.audio,
         others: streams.others,
     };
     Ok(Found { index, first, beside })
 }
 
+/// Being the default is carried, or follows from the order.
+const DEFAULT: i32 = ffi::AV_DISPOSITION_DEFAULT;
+
+/// Codecs whose packets are pictures by the container's word alone: no parser looks at their bytes.
+const SKIMMED: &[&str] = &[
+    "h264",
+    "hevc",
+    "av1",
+    "mpeg2video",
+    "mpeg4",
+    "mjpeg",
+    "prores",
+    "ffv1",
+    "png",
+    "qtrle",
+    "dnxhd",
+];
+
 /// A file's streams, sorted by what they are.
 struct Streams {
     film: u32,
+    left_out: Vec<String>,
     audio: Vec<Audio>,
     others: Vec<Other>,
 }
@@ -112,6 +132,7 @@ struct Streams {
 impl Streams {
     fn sort(source: &Source) -> Result<Streams, Reason> {
         let (mut film, mut audio, mut others) = (None, Vec::new(), Vec::new());
+        let mut left_out = Vec::new();
         for (at, stream) in source.streams().enumerate() {
             let par = av::parameters(stream);
             let codec = av::codec_name(par.codec_id);
@@ -119,6 +140,12 @@ impl Streams {
                 "none" | "bin_data" => av::tag_name(par.codec_tag),
                 name => name.to_owned(),
             };
+            if let Some(title) = av::tag(stream.metadata, "title") {
+                left_out.push(format!("the title of stream {at} ('{title}')"));
+            }
+            if stream.disposition & !(DEFAULT | ffi::AV_DISPOSITION_ATTACHED_PIC) != 0 {
+                left_out.push(format!("what stream {at} is marked as, other than default"));
+            }
             let mut other =
                 |what: &str| others.push(Other { what: format!("{what} {at} ({name})") });
             match par.codec_type {
@@ -157,7 +184,7 @@ impl Streams {
             let what = if audio.is_empty() { "it holds no film" } else { "it holds sound only" };
             Reason::input(format!("{} has no video stream: {what}", source.identity().path))
         })?;
-        Ok(Streams { film, audio, others })
+        Ok(Streams { film, left_out, audio, others })
     }
 }
 
@@ -176,7 +203,7 @@ impl Pictures {
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Pictures, Reason> {
         source.select(film);
-        if layout::has_index(source) && !matches!(codec, "vp8" | "vp9") {
+        if SKIMMED.contains(&codec) && layout::is_one_index(source)? {
             source.skim();
         }
         let path = source.identity().path.clone();
@@ -211,6 +238,9 @@ impl Pictures {
                     "{path} has more than {MOST_PICTURES} pictures"
                 )));
             }
+        }
+        if log::said("ended prematurely") {
+            return Err(layout::cut_off(&path));
         }
         progress(total, total);
         times.sort_unstable();

@@ -5,6 +5,9 @@
 //! that owns them is borrowed.
 #![allow(unsafe_code)]
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
 use dvp_model::FilePath;
 use dvp_model::error::Reason;
 use ffmpeg_next::ffi;
@@ -20,6 +23,64 @@ pub fn has_index(source: &Source) -> bool {
     av::format_name(source.context()).split(',').any(|name| name == "mp4")
 }
 
+/// Whether every packet stands in one index at the file's start or end: not in a fragmented file, whose
+/// index is strewn over it.
+///
+/// # Errors
+/// `Machine` when reading fails.
+pub fn is_one_index(source: &Source) -> Result<bool, Reason> {
+    Ok(has_index(source) && !boxes(source)?.fragmented)
+}
+
+/// What the outermost boxes of an mp4 or mov file tell.
+struct Boxes {
+    fragmented: bool,
+    cut_off: bool,
+}
+
+/// Kinds of outermost boxes; what is none of them is padding, and ends the walk.
+const BOXES: [&[u8; 4]; 16] = [
+    b"ftyp", b"moov", b"mdat", b"moof", b"sidx", b"mfra", b"styp", b"free", b"skip", b"wide",
+    b"udta", b"uuid", b"meta", b"pnot", b"emsg", b"ssix",
+];
+
+/// Outermost boxes that are looked at: far more than a day's film in fragments has.
+const MOST_BOXES: u32 = 1_000_000;
+
+fn boxes(source: &Source) -> Result<Boxes, Reason> {
+    let (path, size) = (&source.identity().path, source.identity().size);
+    let unreadable = |error| Reason::machine(format!("{path} can't be read: {error}"));
+    let file = File::open(path).map_err(unreadable)?;
+    let mut found = Boxes { fragmented: false, cut_off: false };
+    let mut at = 0u64;
+    for _ in 0..MOST_BOXES {
+        if at.saturating_add(16) > size {
+            break;
+        }
+        let mut head = [0u8; 16];
+        file.read_exact_at(&mut head, at).map_err(unreadable)?;
+        let (length, kind) = head.split_at(4);
+        let kind = &kind[..4];
+        if !BOXES.iter().any(|known| known.as_slice() == kind) {
+            break;
+        }
+        found.fragmented |= [&b"moof"[..], b"sidx", b"mfra"].contains(&kind);
+        let number =
+            |bytes: &[u8]| bytes.iter().fold(0u64, |sum, &byte| sum << 8 | u64::from(byte));
+        let length = match number(length) {
+            0 => size - at,
+            1 => number(&head[8..]),
+            length => length,
+        };
+        if length < 8 {
+            break;
+        }
+        at = at.saturating_add(length);
+    }
+    found.cut_off = at > size;
+    Ok(found)
+}
+
 /// Refuses a file that must have been longer.
 ///
 /// # Errors
@@ -32,6 +93,9 @@ pub fn check_whole(source: &Source) -> Result<(), Reason> {
             Some(end) if end > size => Err(cut_off(path)),
             _ => Ok(()),
         };
+    }
+    if boxes(source)?.cut_off {
+        return Err(cut_off(path));
     }
     for stream in source.streams() {
         // SAFETY: the entry numbers are within the count; libav only reads the stream it is given.

@@ -1,5 +1,8 @@
 //! What works here, and a fingerprint over all of it that decides bits: this program, libav and the
-//! encoders below it, by the content of the files that are loaded.
+//! encoders below it, by the content of the files that are loaded, and the CPU's instruction sets.
+//!
+//! Unsafe because libav is C. Sound because one function without arguments is called.
+#![allow(unsafe_code)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,6 +25,9 @@ fn find() -> Versions {
     let mut libraries = BTreeMap::new();
     let mut hasher = blake3::Hasher::new();
     hasher.update(program.as_bytes());
+    // Some filters and the resampler choose other arithmetic on another CPU, and other bits with it.
+    // SAFETY: reads what libavutil found out about this CPU.
+    hasher.update(&unsafe { ffmpeg_next::ffi::av_get_cpu_flags() }.to_le_bytes());
     for path in loaded() {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if DECIDING.iter().any(|deciding| name.starts_with(deciding)) {

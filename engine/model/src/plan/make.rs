@@ -91,6 +91,9 @@ pub fn make(index: &Index, spec: &Spec, environment: &Environment) -> Result<Pla
     if spec.audio == AudioChoice::None && !index.audio.is_empty() {
         notes.push("the sound is left out, as asked".to_owned());
     }
+    if !index.left_out.is_empty() {
+        notes.push(format!("left out: {}", index.left_out.join(", ")));
+    }
     let (tags, left_out) = tags::split(&index.tags, spec.container);
     if !tags.is_empty() {
         let names: Vec<&str> = tags.iter().map(|(name, _)| name.as_str()).collect();

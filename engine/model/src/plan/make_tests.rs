@@ -49,6 +49,7 @@ fn index() -> Index {
             start: 0,
             language: "deu".to_owned(),
         }],
+        left_out: Vec::new(),
         tags: Vec::new(),
         others: Vec::new(),
     }

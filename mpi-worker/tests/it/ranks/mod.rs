@@ -206,6 +206,7 @@ fn plan_without_input() -> Plan {
             undecodable: 0,
         },
         audio: Vec::new(),
+        left_out: Vec::new(),
         tags: Vec::new(),
         others: Vec::new(),
     };

@@ -45,9 +45,43 @@ fn truncated() {
             assert_blames_input(&refused(&input, ranks, &[("plan.chunk_frames", "40")]), &[]);
         }
     }
+    let strewn = "-movflags frag_keyframe+empty_moov+default_base_moof";
+    for (name, muxer) in [("live.mkv", "-live 1"), ("fragments.mp4", strewn)] {
+        let input = Clip::new(name).frames(240).muxer(muxer).make(folder.path());
+        faults::truncate(&input, 0.6).expect("the file is truncated");
+        assert_blames_input(&refused(&input, 1, &[("plan.chunk_frames", "40")]), &["cut off"]);
+    }
     let tail_moov = Clip::new("moov.mp4").make(folder.path());
     faults::truncate(&tail_moov, 0.6).expect("the file is truncated");
     assert_blames_input(&refused(&tail_moov, 1, &[]), &[]);
+}
+
+#[test]
+fn every_packet_is_counted() {
+    let folder = folder();
+    let fragments = "-movflags +frag_keyframe+empty_moov+default_base_moof";
+    let clips = [
+        // A parser of the pictures' bytes decides what is a packet.
+        Clip::new("mpeg1.mov").video("mpeg1video -g 12 -bf 2"),
+        // The index is strewn over the file.
+        Clip::new("fragments.mp4").muxer(fragments),
+        Clip::new("dash.mp4").muxer("-movflags +dash+global_sidx+frag_keyframe"),
+    ];
+    for clip in clips {
+        let (_, outcome) = exact(&clip.make(folder.path()), 17, &[], "");
+        assert_eq!(outcome.frames, 96, "{}", clip.name);
+    }
+}
+
+#[test]
+fn what_is_left_out_is_named() {
+    let folder = folder();
+    let titled = "-metadata:s:a:0 title=Commentary -disposition:a:0 comment";
+    let input = Clip::new("titled.mkv").frames(24).audio("aac").muxer(titled).make(folder.path());
+    let output = folder.path().join("named.mkv");
+    let plan = testbed::drive::Drive::new(&input, &output, 1, &[]).plan().expect("a plan");
+    let notes = plan.notes.join("; ");
+    assert!(notes.contains("'Commentary'") && notes.contains("marked"), "{notes}");
 }
 
 #[test]
