@@ -25,6 +25,9 @@ struct Arguments {
     /// Leave the terminal, and end when no job and no client needs it
     #[arg(long)]
     background: bool,
+    /// A rank may be killed on request, and jobs lie in the data folder whatever is configured
+    #[arg(long, hide = true)]
+    demo: bool,
 }
 
 fn main() -> ExitCode {
@@ -48,7 +51,11 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> Result<(), Errors> {
     let background = arguments.background;
     let flags = Flags { data_dir: arguments.data_dir, file: arguments.config };
-    let config = Config::load(&flags)?;
+    let mut config = Config::load(&flags)?;
+    if arguments.demo {
+        config.demo = true;
+        config.database = None;
+    }
     let filter = EnvFilter::try_new(&config.log).map_err(|error| {
         Reason::spec(format!("the setting log is no filter ({error}): give info, or debug"))
     })?;

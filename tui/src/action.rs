@@ -25,11 +25,10 @@ impl Ask {
         }
     }
 
-    /// What takes it back. A retry can only be cancelled again, which loses what it has done since: not an undo.
+    /// What takes it back. Cancelling deletes what was done: neither it nor a retry can be undone.
     pub fn undone_by(&self) -> Option<Ask> {
         match self {
-            Ask::Cancel(id) => Some(Ask::Retry(*id)),
-            Ask::Retry(_) => None,
+            Ask::Cancel(_) | Ask::Retry(_) => None,
             Ask::Hold(id) => Some(Ask::Release(*id)),
             Ask::Release(id) => Some(Ask::Hold(*id)),
             Ask::Priority { id, from, to } => Some(Ask::Priority { id: *id, from: *to, to: *from }),

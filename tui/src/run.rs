@@ -109,7 +109,7 @@ impl Loop {
     fn start(config: Config, mut state: State) -> io::Result<Self> {
         // Its folder is made by the host; a log that can't be opened yet is no log.
         let log = config.data_dir.join("console.log");
-        let _ = std::fs::create_dir_all(&config.data_dir);
+        let _ = dvp_engine::host::prepare_folder(&config.data_dir);
         let hangup = signal(SignalKind::hangup())?;
         let terminate = signal(SignalKind::terminate())?;
         let resumed = signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?;

@@ -38,6 +38,9 @@ impl Started {
         if config.file.is_file() {
             command.arg("--config").arg(&config.file);
         }
+        if config.demo {
+            command.arg("--demo").env_remove("DVP_DATABASE");
+        }
         command
             .current_dir("/")
             .env_remove("TERM")

@@ -19,7 +19,10 @@ const SHARED: &[(u64, &str)] = &[
 ];
 
 /// Makes the folder (for its owner only) when it is missing, and checks that it may hold data.
-pub(super) fn prepare(folder: &Path) -> Result<(), Reason> {
+///
+/// # Errors
+/// Where it is no folder, can't be made, or lies on a file system that machines share.
+pub fn prepare(folder: &Path) -> Result<(), Reason> {
     let at = printable(&folder.to_string_lossy());
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
     if let Err(error) = made {

@@ -16,6 +16,7 @@ use crate::client::{Client, Way};
 use crate::config::Config;
 
 pub use background::REASON_PREFIX;
+pub use folder::prepare as prepare_folder;
 pub use hosting::{Ended, Host, run_until_ended};
 use lock::Lock;
 

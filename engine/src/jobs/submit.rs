@@ -266,8 +266,28 @@ fn check_output(output: &FilePath, input: &FilePath, force: bool) -> Option<Reas
         Ok(meta) if !meta.is_file() && !meta.is_symlink() => Some(Reason::output(format!(
             "the output {output} is not a regular file and won't be replaced: give another --output"
         ))),
+        Err(_) if !force => check_manifest(output),
         _ => None,
     }
+}
+
+/// Beside the output goes its proof; only a proof of ours may lie there already.
+fn check_manifest(output: &FilePath) -> Option<Reason> {
+    let mut path = output.as_path().as_os_str().to_owned();
+    path.push(".dvp.json");
+    let ours = match std::fs::read(&path) {
+        Ok(bytes) => serde_json::from_slice::<dvp_model::manifest::Manifest>(&bytes).is_ok(),
+        Err(error) => {
+            error.kind() == ErrorKind::NotFound || error.kind() == ErrorKind::InvalidFilename
+        }
+    };
+    let shown = FilePath::from(path);
+    (!ours).then(|| {
+        Reason::output(format!(
+            "{shown}, where the output's manifest goes, is no manifest: move it, give another \
+             --output, or --force to replace it"
+        ))
+    })
 }
 
 fn same_file(one: &Path, other: &Path) -> bool {

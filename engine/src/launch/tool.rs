@@ -85,7 +85,7 @@ pub async fn versions(worker: &Path) -> Result<Versions, Reason> {
     let status = process.child.wait().await;
     let broken = |why: String| {
         Reason::machine(format!(
-            "{} does not work here: {why}; build it again or name another with --worker",
+            "{} does not work here: {why}; build it again or name another in DVP_WORKER",
             worker.display()
         ))
     };

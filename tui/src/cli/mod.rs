@@ -76,7 +76,7 @@ enum Command {
     Job(jobs::JobArguments),
     /// Cancel a job
     Cancel(jobs::IdArguments),
-    /// Try a failed or cancelled job again; accepted chunks are kept
+    /// Try a failed or cancelled job again; accepted chunks of a failed one are kept
     Retry(jobs::IdArguments),
     /// Hold a job until it is released
     Hold(jobs::IdArguments),

@@ -1,5 +1,6 @@
 //! The demo's films: where the sample lies, and how it is made longer without touching its pictures.
 
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
@@ -61,7 +62,7 @@ pub(super) fn output(config: &Config, film: &Path, ending: &str) -> Result<PathB
 
 fn folder(config: &Config, name: &str) -> Result<PathBuf, Reason> {
     let folder = config.data_dir.join(name);
-    std::fs::create_dir_all(&folder).map_err(|error| {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(|error| {
         let at = FilePath(folder.clone());
         Reason::machine(format!("the demo's folder {at} can't be made: {error}; give a --data-dir"))
     })?;
@@ -78,7 +79,14 @@ pub(super) fn looped(config: &Config, film: &Path) -> Result<Looped, Reason> {
     let folder = folder(config, "films")?;
     let stem = film.file_stem().unwrap_or_default().to_string_lossy();
     let ending = film.extension().and_then(|ending| ending.to_str()).unwrap_or("mp4");
-    let path = folder.join(format!("{stem}-{times}-times.{ending}"));
+    // Another film of that name gets another one; the same is made once, and jobs may still need it.
+    let made_of =
+        std::fs::metadata(film).map(|found| (found.len(), found.mtime())).unwrap_or_default();
+    let path = folder
+        .join(format!("{stem}-{times}-times-{:x}.{ending}", made_of.0 ^ made_of.1.unsigned_abs()));
+    if path.is_file() {
+        return Ok(Looped { frames: measure(&path).1, path });
+    }
     // Written aside, then named: a second demo never reads half of it.
     let part = folder.join(format!("{stem}-{}.part.{ending}", std::process::id()));
     let made = Command::new("ffmpeg")

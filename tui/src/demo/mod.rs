@@ -70,6 +70,8 @@ fn prepared(options: &Options) -> Result<(Config, PathBuf), Errors> {
     };
     let mut config = Config::load(&flags)?;
     config.demo = true;
+    // Whatever keeps the person's real jobs: the demo has its own file.
+    config.database = None;
     Ok((config, film))
 }
 

@@ -219,8 +219,7 @@ fn confirm_cancel(state: &mut State) {
     };
     state.overlay = Some(Overlay::Confirm(Confirm {
         question,
-        about: "No output is written. Accepted chunks stay for a retry until they are swept."
-            .to_owned(),
+        about: "No output is written, and finished chunks are deleted. Hold keeps them.".to_owned(),
         names: names(&jobs),
         yes: if jobs.len() == 1 { "Cancel the job" } else { "Cancel the jobs" }.to_owned(),
         asks: jobs.iter().map(|job| Ask::Cancel(job.id)).collect(),
@@ -238,7 +237,7 @@ fn confirm_retry(state: &mut State, jobs: &[Job], by: Cmd) {
     };
     state.overlay = Some(Overlay::Confirm(Confirm {
         question,
-        about: "Chunks that were accepted are not computed again.".to_owned(),
+        about: "Accepted chunks that are still there are not computed again.".to_owned(),
         names: names(jobs),
         yes: "Try again".to_owned(),
         asks: jobs.iter().map(|job| Ask::Retry(job.id)).collect(),

@@ -92,6 +92,9 @@ fn places_that_are_unfit_are_refused_at_the_door() {
     refused(place.run(&["submit", "a.mp4", "-o", "nowhere/b.mp4"]), 3, &["nowhere", "--output"]);
     refused(place.run(&["submit", "a.mp4", "-o", "a.mp4/b.mp4"]), 3, &["a.mp4"]);
     refused(place.run(&["submit", "a.mp4", "-o", "there.mp4"]), 3, &["exists", "--force"]);
+    fs::write(folder.join("free.mp4.dvp.json"), "mine").unwrap();
+    refused(place.run(&["submit", "a.mp4", "-o", "free.mp4"]), 3, &["manifest", "--force"]);
+    assert_eq!(fs::read_to_string(folder.join("free.mp4.dvp.json")).unwrap(), "mine");
     refused(place.run(&["submit", "a.mp4", "-o", "a.mp4", "--force"]), 3, &["input itself"]);
     refused(place.run(&["submit", "a.mp4", "-o", "same.mp4", "--force"]), 3, &["input itself"]);
     refused(place.run(&["submit", "a.mp4", "sub", "-o", "there.mp4"]), 3, &["folder"]);
