@@ -61,6 +61,26 @@ pub fn kill(pid: u32) {
     signal(pid, Signal::KILL);
 }
 
+/// SIGSTOP, and waits until every thread stands still: the signal alone only asks.
+///
+/// # Panics
+/// When the process does not stop within 10 s.
+pub fn freeze(pid: u32) {
+    signal(pid, Signal::STOP);
+    crate::wait::wait_for("a process to stand still", std::time::Duration::from_secs(10), || {
+        let threads =
+            fs::read_dir(format!("/proc/{pid}/task")).map_err(|error| error.to_string())?;
+        for thread in threads.flatten() {
+            let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
+            if state.is_some_and(|state| state != 'T') {
+                return Err(format!("a thread in state {state:?}"));
+            }
+        }
+        Ok(())
+    });
+}
+
 /// What lies in the shared places where dead ranks leave things.
 pub fn leftovers() -> BTreeSet<PathBuf> {
     [Path::new("/dev/shm"), &std::env::temp_dir()]

@@ -73,7 +73,7 @@ fn an_engine_that_does_not_answer_is_named() {
     let place = Place::new();
     place.run(&["engine", "start"]).expect(0);
     let pid = place.engine().expect("it runs");
-    faults::signal(pid, Signal::STOP);
+    faults::freeze(pid);
     let ran = place.run(&["jobs"]).expect(6);
     assert_eq!(ran.err.lines().count(), 1, "{ran:?}");
     assert!(ran.err.contains(&pid.to_string()), "{ran:?}");
