@@ -2,6 +2,7 @@
 //! message brokers, S3, SSH, MPI or libav.
 
 pub mod action;
+pub mod again;
 pub mod cli;
 pub mod command;
 pub mod demo;

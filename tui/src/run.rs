@@ -1,6 +1,7 @@
 //! The console's loop: input first, then what tasks say, then the clock; one frame for all that came
 //! together, none when nothing changed. Owns the terminal; never waits for the network.
 
+use std::ffi::OsStr;
 use std::io;
 use std::process::ExitCode;
 use std::task::Poll;
@@ -13,6 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::action::{Action, Leave};
+use crate::again;
 use crate::event::{Contact, Event};
 use crate::keymap;
 use crate::perform::{Performer, Told, now};
@@ -55,8 +57,9 @@ pub(crate) fn run(config: Config, mut state: State) -> ExitCode {
         return ExitCode::from(2);
     }
     if let Ok(program) = std::env::current_exe() {
-        state.command_name = program.to_string_lossy().into_owned();
+        state.command_name = again::command(program.as_os_str(), &config);
     }
+    let command = again::command(OsStr::new("dvp-console"), &config);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = match runtime {
@@ -69,7 +72,7 @@ pub(crate) fn run(config: Config, mut state: State) -> ExitCode {
     let ended = runtime.block_on(async {
         let mut looping = Loop::start(config, state)?;
         let ended = looping.go().await;
-        Ok::<_, io::Error>((ended, looping.last_words()))
+        Ok::<_, io::Error>((ended, looping.last_words(&command)))
     });
     runtime.shutdown_timeout(Duration::from_secs(2));
     match ended {
@@ -292,7 +295,7 @@ impl Loop {
     }
 
     /// What stays behind, in a line; told once the terminal is given back.
-    fn last_words(mut self) -> Option<String> {
+    fn last_words(mut self, command: &str) -> Option<String> {
         self.screen.leave();
         let data = &self.state.live;
         let jobs = words::count(data.open_jobs().count(), "job");
@@ -302,13 +305,13 @@ impl Loop {
             (_, _, Some(hint)) => Some(hint.text.replace(" q leaves.", "")),
             _ if data.open_jobs().next().is_none() => None,
             (_, Some(Leave::HoldJobs), _) => Some(format!(
-                "{jobs} held; `release` in the console or on the command line lets go on"
+                "{jobs} held; `p` in the console or `{command} release ID` lets go on"
             )),
             (_, Some(Leave::HandOver), _) => {
-                Some(format!("the background engine goes on with {jobs}; dvp-console shows them"))
+                Some(format!("the background engine goes on with {jobs}; `{command}` shows them"))
             }
             (Contact::Attached { pid }, ..) => Some(format!(
-                "the engine with pid {pid} goes on with {jobs}; dvp-console shows them"
+                "the engine with pid {pid} goes on with {jobs}; `{command}` shows them"
             )),
             _ => None,
         }

@@ -156,6 +156,11 @@ impl Config {
         if errors.is_empty() { Ok(()) } else { Err(Errors { errors }) }
     }
 
+    /// The store, where no PostgreSQL is named.
+    pub fn sqlite_file(&self) -> PathBuf {
+        self.data_dir.join("dvp.db")
+    }
+
     /// The lock whose holder hosts the engine.
     pub fn lock_file(&self) -> PathBuf {
         self.data_dir.join("engine.lock")

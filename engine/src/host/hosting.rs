@@ -213,7 +213,7 @@ fn settings(config: &Config) -> Settings {
         data_dir: config.data_dir.clone(),
         store: match &config.database {
             Some(url) => StoreUrl::Postgres(url.clone()),
-            None => StoreUrl::Sqlite(config.data_dir.join("dvp.db")),
+            None => StoreUrl::Sqlite(config.sqlite_file()),
         },
         worker: config.worker.clone(),
         mpirun: config.mpirun.clone(),

@@ -138,7 +138,7 @@ pub fn router(app: Arc<App>) -> Router {
 }
 
 async fn dry_run(app: Arc<App>, call: DryRun) -> Result<DryRunReply, Errors> {
-    let (submission, checked) = submit::check_apart(call.0, submit::Purpose::DryRun).await?;
+    let (submission, checked) = submit::check_apart(call.0).await?;
     let request = PlanRequest { input: submission.input, spec: checked.spec };
     let plan = app.engine.plan_dry_run(&request).await?.summary();
     let slots = submission.ranks.unwrap_or(app.engine.settings().slots).max(1);

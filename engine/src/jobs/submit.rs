@@ -43,7 +43,7 @@ pub async fn submit(store: &Store, submission: Submission) -> Result<Job, Errors
     {
         return Ok(job);
     }
-    let (submission, checked) = check_apart(submission, Purpose::Submit).await?;
+    let (submission, checked) = check_apart(submission).await?;
     let job = job_of(submission, checked);
     Ok(store.job_insert(job, vec![What::Submitted]).await.map_err(Reason::from)?)
 }
@@ -57,7 +57,7 @@ pub async fn submit_all(store: &Store, submissions: Vec<Submission>) -> Result<V
     let (mut jobs, mut errors) = (Vec::<Job>::new(), Vec::new());
     for submission in submissions {
         let submission = Submission { batch: submission.batch.or(Some(batch)), ..submission };
-        match check_apart(submission, Purpose::Submit).await {
+        match check_apart(submission).await {
             Ok((submission, checked)) => {
                 let job = job_of(submission, checked);
                 if let Some(other) = jobs.iter().find(|it| it.output_path == job.output_path) {
@@ -98,25 +98,13 @@ pub async fn submit_all(store: &Store, submissions: Vec<Submission>) -> Result<V
     Ok(stored)
 }
 
-/// What the checks are for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// A job: the output must be free.
-    Submit,
-    /// A dry run: nothing will be written.
-    DryRun,
-}
-
 /// As [`check`], on a thread where a slow disk delays nobody.
 ///
 /// # Errors
 /// Everything that is wrong.
-pub async fn check_apart(
-    submission: Submission,
-    purpose: Purpose,
-) -> Result<(Submission, Checked), Errors> {
+pub async fn check_apart(submission: Submission) -> Result<(Submission, Checked), Errors> {
     let checking = tokio::task::spawn_blocking(move || {
-        let checked = check(&submission, purpose)?;
+        let checked = check(&submission)?;
         Ok((submission, checked))
     });
     checking.await.unwrap_or_else(|error| {
@@ -128,7 +116,7 @@ pub async fn check_apart(
 ///
 /// # Errors
 /// Everything that is wrong.
-pub fn check(submission: &Submission, purpose: Purpose) -> Result<Checked, Errors> {
+pub fn check(submission: &Submission) -> Result<Checked, Errors> {
     let mut errors = Vec::new();
     let input = submission.input.as_path();
     if input.is_absolute() {
@@ -165,9 +153,7 @@ pub fn check(submission: &Submission, purpose: Purpose) -> Result<Checked, Error
             errors.push(Reason::spec(format!("the output {output} is not an absolute path")));
         }
         // Where nobody named the output, its place is the input's and as wrong as that.
-        Some(output)
-            if purpose == Purpose::Submit && (input_fits || submission.output.is_some()) =>
-        {
+        Some(output) if input_fits || submission.output.is_some() => {
             errors.extend(check_output(output, &submission.input, submission.force));
         }
         _ => {}

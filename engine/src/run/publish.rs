@@ -202,10 +202,10 @@ pub fn check_space(folder: &Path, wanted: u64) -> Result<(), Reason> {
     match free >= wanted {
         true => Ok(()),
         false => Err(Reason::machine(format!(
-            "the disk that holds {} is nearly full: {} MB free, about {} MB wanted; make room, the job goes on by itself",
+            "the disk that holds {} is nearly full: {} MB free, about {} MB wanted; make room there",
             folder.display(),
-            free >> 20,
-            (wanted >> 20) + 1
+            free / 1_000_000,
+            wanted / 1_000_000 + 1
         ))),
     }
 }

@@ -73,7 +73,7 @@ impl Store {
     pub async fn job_by_prefix(&self, prefix: &str) -> Result<Job, StoreError> {
         let hex: String = prefix.chars().filter(|c| *c != '-').collect::<String>().to_lowercase();
         if hex.is_empty() || hex.len() > 32 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(StoreError::NotFound(format!("'{prefix}'")));
+            return Err(StoreError::NotFound(format!("'{prefix}'; see 'dvp-console jobs'")));
         }
         let sql = "SELECT body FROM jobs WHERE REPLACE(id, '-', '') LIKE $1 || '%' LIMIT 2";
         let rows = self.db.rows(sql, &[hex.into()]).await?;

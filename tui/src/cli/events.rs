@@ -9,6 +9,7 @@ use dvp_model::wire::feed::{Entry, What};
 use serde_json::json;
 
 use super::{Context, Outcome, find, print};
+use crate::widget::words;
 
 /// How much of the feed.
 #[derive(Debug, Args)]
@@ -82,14 +83,18 @@ fn show(context: &Context, entries: &[Entry]) -> Result<bool, dvp_model::error::
 fn sentence(what: &What) -> String {
     match what {
         What::Submitted => "submitted".to_owned(),
-        What::Planned { frames, chunks } => format!("planned: {frames} frames in {chunks} chunks"),
+        What::Planned { frames, chunks } => {
+            format!("planned: {frames} frames in {}", words::count(*chunks as usize, "chunk"))
+        }
         What::Launched { epoch, ranks, nodes, reused } => {
             let nodes: Vec<_> = nodes.iter().map(ToString::to_string).collect();
             let again = match reused {
                 0 => String::new(),
+                1 => ", 1 item was done before".to_owned(),
                 items => format!(", {items} items were done before"),
             };
-            format!("epoch {epoch} started: {ranks} ranks on {}{again}", nodes.join(", "))
+            let ranks = words::count(*ranks as usize, "rank");
+            format!("launch {epoch}: {ranks} on {}{again}", nodes.join(", "))
         }
         What::Entered { phase } => format!("goes on to {}", phase.as_str()),
         What::Accepted { item, rank, wall_ms } => {
@@ -101,7 +106,7 @@ fn sentence(what: &What) -> String {
                 true => "nothing was in work".to_owned(),
                 false => format!("{} will be done again", items.join(", ")),
             };
-            format!("epoch {epoch} lost: {reason}; {again}")
+            format!("launch {epoch} lost: {reason}; {again}")
         }
         What::WillRetry { at, reason } => {
             format!("will be tried again at {}: {reason}", print::timestamp(*at))
@@ -115,11 +120,11 @@ fn sentence(what: &What) -> String {
         What::Cancelled => "cancelled".to_owned(),
         What::Failed { reason } => format!("failed: {reason}"),
         What::Completed { sha256, bytes } => {
-            format!("completed: {}, sha256 {sha256}", print::size(*bytes))
+            format!("completed: {}, sha256 {sha256}", words::bytes(*bytes))
         }
         What::EngineStarted { pid } => format!("engine started, process {pid}"),
         What::EngineStopped { pid } => format!("engine stopped, process {pid}"),
         What::Alarm { reason } => format!("ALARM: {reason}"),
-        What::Log { epoch, line } => format!("epoch {epoch}: {line}"),
+        What::Log { epoch, line } => format!("launch {epoch}: {line}"),
     }
 }

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::print::{self, Table};
 use super::{Context, Outcome, find, leave, watch};
+use crate::widget::words;
 
 /// Which jobs to list.
 #[derive(Debug, Args)]
@@ -94,7 +95,7 @@ pub(super) async fn show(context: &Context, arguments: JobArguments) -> Outcome 
         return match find(&attached.client, &arguments.id).await {
             Ok(job) => watch::wait(context, &attached, &[job], signals).await,
             Err(errors) => {
-                leave::leave(&attached, false).await;
+                leave::leave(context, &attached, false).await;
                 Err(errors)
             }
         };
@@ -131,7 +132,7 @@ fn lines(detail: &JobDetail) -> Vec<String> {
     say("input", job.input.to_string());
     say("output", job.output_path.to_string());
     if let Some(output) = &job.output {
-        say("", format!("{} frames, {}", output.frames, print::size(output.bytes)));
+        say("", format!("{} frames, {}", output.frames, words::bytes(output.bytes)));
         say("sha256", output.sha256.clone());
     }
     say("tasks", job.asked.tasks.join(", "));

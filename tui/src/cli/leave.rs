@@ -3,11 +3,11 @@
 use dvp_engine::host::Attached;
 use dvp_model::wire::api::Status;
 
-use super::print;
+use super::{Context, print};
 
 /// Stops the engine that this process hosts, if it does. Where other jobs are open, a background engine
 /// goes on with them; that is said unless all was said before.
-pub(super) async fn leave(attached: &Attached, said: bool) {
+pub(super) async fn leave(context: &Context, attached: &Attached, said: bool) {
     if !attached.is_hosting() {
         return;
     }
@@ -27,9 +27,13 @@ pub(super) async fn leave(attached: &Attached, said: bool) {
     };
     match attached.hand_over().await {
         Ok(()) if said => {}
-        Ok(()) => print::remark(&format!("{go} in a background engine")),
+        Ok(()) => print::remark(&format!(
+            "{go} in a background engine; `{} jobs` lists them",
+            context.command()
+        )),
         Err(reason) => print::complain(&format!(
-            "{wait} for the next engine, a background engine did not start: {reason}"
+            "{wait} for the next engine, a background engine did not start: {reason}; `{} jobs` lists them",
+            context.command()
         )),
     }
 }

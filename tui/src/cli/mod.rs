@@ -25,6 +25,8 @@ use dvp_model::error::{Kind, Reason};
 use dvp_model::job::Job;
 use dvp_model::wire::api::{Errors, Find, Status};
 
+use crate::again;
+
 /// Ctrl-C while waiting.
 pub const INTERRUPTED: u8 = 130;
 /// A job ended because a person cancelled it.
@@ -122,6 +124,11 @@ impl Context {
     /// Attaches; when nobody hosts, does as `role` says.
     async fn attach(&self, role: Role) -> Result<Attached, Reason> {
         host::attach(&self.config, role).await
+    }
+
+    /// The command line that reaches the same data folder again.
+    fn command(&self) -> String {
+        again::command(std::ffi::OsStr::new("dvp-console"), &self.config)
     }
 
     /// That an engine has what was asked: one that was just ending for want of work is replaced.

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::print::{self, Table};
 use super::{Context, Outcome};
+use crate::widget::words;
 
 /// `nodes`.
 pub(super) async fn list(context: &Context) -> Outcome {
@@ -54,9 +55,9 @@ pub(super) async fn list(context: &Context) -> Outcome {
             of(|health| format!("{:.2}", health.load1)),
             of(|health| {
                 let used = health.memory_total.saturating_sub(health.memory_available);
-                format!("{} of {}", print::size(used), print::size(health.memory_total))
+                format!("{} of {}", words::bytes(used), words::bytes(health.memory_total))
             }),
-            of(|health| print::size(health.disk_free)),
+            of(|health| words::bytes(health.disk_free)),
             of(|health| or_missing(&health.mpi)),
             of(|health| or_missing(&health.fingerprint.chars().take(12).collect::<String>())),
             health.map_or("-".into(), |health| print::span(now.since(health.at))),

@@ -1,14 +1,16 @@
 //! `plan`: what a submission would do, without submitting.
 
 use clap::Args;
+use dvp_engine::host;
 use dvp_engine::host::Role;
-use dvp_engine::jobs::submit::{Purpose, check};
+use dvp_engine::jobs::submit::check;
 use dvp_model::path::printable;
 use dvp_model::wire::api::{DryRun, DryRunReply, Errors};
 use serde_json::json;
 
 use super::submit::What;
 use super::{Context, Outcome, print};
+use crate::widget::words;
 
 /// What would be done with which videos.
 #[derive(Debug, Args)]
@@ -18,17 +20,25 @@ pub(super) struct Arguments {
     /// Exactly so many ranks [default: as many as fit]
     #[arg(long, value_name = "N")]
     ranks: Option<u32>,
+    /// The submission would replace an existing output
+    #[arg(long)]
+    force: bool,
 }
 
 /// `plan`: every input is planned, whatever is wrong with others.
 pub(super) async fn plan(context: &Context, arguments: Arguments) -> Outcome {
     let mut submissions = arguments.what.submissions()?;
+    // The sentence of a submission, before an engine fails to start a program that is not there.
+    if host::running(&context.config).await?.is_none() {
+        context.config.check_programs()?;
+    }
     let client = context.attach(Role::Look).await?.client;
     let several = submissions.len() > 1;
     let mut code = 0;
     for (position, submission) in submissions.iter_mut().enumerate() {
         submission.ranks = arguments.ranks;
-        let planned = match check(submission, Purpose::DryRun) {
+        submission.force = arguments.force;
+        let planned = match check(submission) {
             Ok(_) => client.call(&DryRun(submission.clone())).await,
             Err(errors) => Err(errors),
         };
@@ -89,7 +99,7 @@ fn show(context: &Context, input: &dvp_model::FilePath, reply: &DryRunReply) -> 
         ("chunks", format!("{} of {each} frames", plan.chunks.len())),
         ("sound", if plan.sound { "yes" } else { "none" }.to_owned()),
         ("ranks", format!("{} can work at once", reply.parallelism)),
-        ("memory", format!("{} a rank", print::size(plan.memory_per_rank))),
+        ("memory", format!("{} a rank", words::bytes(plan.memory_per_rank))),
         ("time", format!("about {}", print::span(reply.wall_ms as i64))),
     ];
     say.extend(plan.carried.iter().map(|carried| ("carried", carried.clone())));

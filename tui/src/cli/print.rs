@@ -129,21 +129,6 @@ pub(super) fn span(ms: i64) -> String {
     }
 }
 
-/// `1.2 GB`, in powers of 1000.
-pub(super) fn size(bytes: u64) -> String {
-    let units = ["B", "kB", "MB", "GB", "TB", "PB"];
-    let (mut value, mut unit) = (bytes as f64, 0);
-    while value >= 999.5 && unit + 1 < units.len() {
-        value /= 1000.0;
-        unit += 1;
-    }
-    match unit {
-        0 => format!("{bytes} B"),
-        _ if value < 9.95 => format!("{value:.1} {}", units[unit]),
-        _ => format!("{value:.0} {}", units[unit]),
-    }
-}
-
 /// A job as `--json` shows it, without chunks.
 pub(super) fn job_json(job: &Job) -> Value {
     let output = job.output.as_ref();
@@ -199,11 +184,9 @@ mod tests {
     }
 
     #[test]
-    fn spans_and_sizes_are_short() {
+    fn spans_are_short() {
         let spans = [-5, 45_400, 200_000, 7_500_000, 273_600_000].map(span);
         assert_eq!(spans, ["0 s", "45 s", "3 min 20 s", "2 h 05 min", "3 d 4 h"]);
-        let sizes = [999, 1000, 12_345_678, 999_999, 1_240_000_000].map(size);
-        assert_eq!(sizes, ["999 B", "1.0 kB", "12 MB", "1.0 MB", "1.2 GB"]);
     }
 
     #[test]

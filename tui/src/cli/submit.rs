@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use dvp_engine::host::{self, Role};
-use dvp_engine::jobs::submit::{Purpose, check};
+use dvp_engine::jobs::submit::check;
 use dvp_model::error::Reason;
 use dvp_model::job::{Job, Submission};
 use dvp_model::spec::{self, SpecText, naming};
@@ -126,7 +126,7 @@ pub(super) async fn submit(context: &Context, arguments: Arguments) -> Outcome {
     // No engine is started for what it would refuse anyway.
     let mut errors = Vec::<Reason>::new();
     for submission in &submissions {
-        let wrong = check(submission, Purpose::Submit).err();
+        let wrong = check(submission).err();
         for reason in wrong.into_iter().flat_map(|wrong| wrong.errors) {
             if !errors.contains(&reason) {
                 errors.push(reason);
@@ -145,7 +145,7 @@ pub(super) async fn submit(context: &Context, arguments: Arguments) -> Outcome {
         let jobs = match send(&attached.client, submissions).await {
             Ok(jobs) => jobs,
             Err(errors) => {
-                leave::leave(&attached, false).await;
+                leave::leave(context, &attached, false).await;
                 return Err(errors);
             }
         };

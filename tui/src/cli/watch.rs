@@ -5,8 +5,9 @@ use std::io::IsTerminal;
 
 use dvp_engine::client::Client;
 use dvp_engine::host::Attached;
+use dvp_model::JobId;
 use dvp_model::error::{Kind, Reason};
-use dvp_model::job::{Job, State};
+use dvp_model::job::{HeldBy, Job, State, StateName};
 use dvp_model::path::printable;
 use dvp_model::time::Millis;
 use dvp_model::wire::api::{Errors, Feed, JobDetail, JobGet, Status};
@@ -14,6 +15,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{CANCELLED, Context, INTERRUPTED, Outcome, leave, print};
+use crate::widget::words;
 
 /// How long one look at the feed waits for news, milliseconds.
 const PACE_MS: u64 = 400;
@@ -59,7 +61,7 @@ pub(super) async fn wait(
 ) -> Outcome {
     let bars = Bars::new();
     let following = async {
-        let follow = jobs.iter().map(|job| follow(&attached.client, job, &bars));
+        let follow = jobs.iter().map(|job| follow(context, &attached.client, job, &bars));
         futures::future::join_all(follow).await
     };
     let ends = tokio::select! {
@@ -67,7 +69,7 @@ pub(super) async fn wait(
         () = signals.any() => {
             bars.clear();
             tokio::select! {
-                () = interrupted(attached, jobs) => {}
+                () = interrupted(context, attached, jobs) => {}
                 // Asked again: at once. The launches end with this process, the jobs stay queued.
                 () = signals.any() => {}
             }
@@ -87,16 +89,22 @@ pub(super) async fn wait(
         };
         code = if code == 0 { own } else { code };
     }
-    leave::leave(attached, code != 0).await;
+    leave::leave(context, attached, code != 0).await;
     printed?;
     Ok(code)
 }
 
 /// Follows one job to its end, or until the machine has failed it several times in a row: then the wait
 /// ends with that reason, and the job stays in the queue.
-async fn follow(client: &Client, job: &Job, bars: &Bars) -> Result<JobDetail, Errors> {
+async fn follow(
+    context: &Context,
+    client: &Client,
+    job: &Job,
+    bars: &Bars,
+) -> Result<JobDetail, Errors> {
     let bar = bars.of(job);
     let mut after = 0;
+    let mut said_held = false;
     let mut faults = Faults::default();
     loop {
         let detail = client.call(&JobGet { id: job.id }).await?;
@@ -104,11 +112,20 @@ async fn follow(client: &Client, job: &Job, bars: &Bars) -> Result<JobDetail, Er
         if detail.job.state.name().is_final() {
             return Ok(detail);
         }
+        if let State::Held { by } = &detail.job.state {
+            // Nothing will happen until a person releases it, who may not know of it.
+            if !said_held {
+                bars.remark(&held(context, job.id, by));
+            }
+            said_held = true;
+        } else {
+            said_held = false;
+        }
         if let Some(why) = faults.too_many(&detail.job) {
-            let id = job.id.short();
+            let (id, command) = (job.id.short(), context.command());
             return Err(Reason::machine(format!(
                 "job {id} waits: {why}; it goes on by itself once that is mended, \
-                 `dvp-console cancel {id}` ends it"
+                 `{command} cancel {id}` ends it"
             ))
             .into());
         }
@@ -142,24 +159,64 @@ impl Faults {
     }
 }
 
-/// Hands the jobs to a background engine, and says in one line what becomes of them.
-async fn interrupted(attached: &Attached, jobs: &[Job]) {
-    let open = match jobs {
-        [one] => format!("job {} goes on", one.id.short()),
-        several => format!("{} jobs go on", several.len()),
+/// Who holds a job, and what lets it go on.
+fn held(context: &Context, id: JobId, by: &HeldBy) -> String {
+    let by = match by {
+        HeldBy::Person => "a person".to_owned(),
+        HeldBy::Engine(reason) => format!("the engine: {reason}"),
     };
+    let (id, command) = (id.short(), context.command());
+    format!("job {id} is held by {by}; this waits on, `{command} release {id}` lets it go on")
+}
+
+/// Hands the jobs to a background engine, and says in one line what becomes of them.
+async fn interrupted(context: &Context, attached: &Attached, jobs: &[Job]) {
+    let command = context.command();
+    let mut open = Vec::new();
+    let mut held = 0;
+    for job in jobs {
+        // One that can't be asked about counts as open, as it was when the wait began.
+        match attached.client.call(&JobGet { id: job.id }).await {
+            Ok(now) if now.job.state.name().is_final() => {}
+            Ok(now) if now.job.state.name() == StateName::Held => held += 1,
+            _ => open.push(job),
+        }
+    }
     let how = match jobs {
+        [one] if held == 1 => {
+            let id = one.id.short();
+            format!("`{command} release {id}` lets it go on, `{command} cancel {id}` ends it")
+        }
         [one] => {
             let id = one.id.short();
-            format!("`dvp-console job {id} --wait` follows it, `dvp-console cancel {id}` ends it")
+            format!("`{command} job {id} --wait` follows it, `{command} cancel {id}` ends it")
         }
-        _ => "`dvp-console jobs` lists them".to_owned(),
+        _ => format!("`{command} jobs` lists them"),
+    };
+    if open.is_empty() {
+        let stands = match jobs {
+            [one] if held == 1 => format!("job {} stays held", one.id.short()),
+            [one] => format!("job {} has ended", one.id.short()),
+            _ if held == 0 => "all jobs have ended".to_owned(),
+            _ => format!("{} held, the others have ended", words::count(held, "job")),
+        };
+        print::remark(&format!("{stands}: {how}"));
+        return leave::leave(context, attached, true).await;
+    }
+    let stay =
+        if held > 0 { format!(", {} held", words::count(held, "job")) } else { String::new() };
+    let (go, wait) = match open.as_slice() {
+        [one] => {
+            (format!("job {} goes on", one.id.short()), format!("job {} waits", one.id.short()))
+        }
+        several => {
+            (format!("{} jobs go on", several.len()), format!("{} jobs wait", several.len()))
+        }
     };
     let hosted = attached.is_hosting();
     if let Err(reason) = attached.hand_over().await {
-        let waits = open.replace("goes on", "waits").replace("go on", "wait");
         print::remark(&format!(
-            "{waits} for the next engine, a background engine did not start: {reason}; {how}"
+            "{wait} for the next engine, a background engine did not start: {reason}{stay}; {how}"
         ));
         return;
     }
@@ -168,7 +225,7 @@ async fn interrupted(attached: &Attached, jobs: &[Job]) {
         Err(_) => String::new(),
     };
     let by = if hosted { "in a background engine" } else { "in its engine" };
-    print::remark(&format!("{open} {by}{pid}: {how}"));
+    print::remark(&format!("{go} {by}{pid}{stay}: {how}"));
 }
 
 /// The exit code of a job at its end.
@@ -197,11 +254,11 @@ fn show(context: &Context, detail: &JobDetail) -> Result<(), Reason> {
     if let (false, Some(output)) = (context.json, &job.output) {
         let took = job.finished_at.map_or(0, |end| end.since(job.created_at));
         print::out(&format!(
-            "{id}  {} frames, {}, in {} on {} ranks, sha256 {}",
+            "{id}  {} frames, {}, in {} on {}, sha256 {}",
             output.frames,
-            print::size(output.bytes),
+            words::bytes(output.bytes),
             print::span(took),
-            job.ranks,
+            words::count(job.ranks as usize, "rank"),
             output.sha256
         ))?;
         for note in job.plan.iter().flat_map(|plan| &plan.notes) {
@@ -233,6 +290,14 @@ impl Bars {
         let name: String = name.chars().take(28).collect();
         bar.set_prefix(format!("{} {name}", job.id.short()));
         Bar(Some(bar))
+    }
+
+    /// A line on standard error, above the bars where there are any.
+    fn remark(&self, text: &str) {
+        match &self.0 {
+            Some(bars) => bars.suspend(|| print::remark(text)),
+            None => print::remark(text),
+        }
     }
 
     fn clear(&self) {

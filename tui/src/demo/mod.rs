@@ -43,7 +43,9 @@ pub fn run(options: Options) -> ExitCode {
 
 /// Says why, and ends with its code.
 fn refuse(errors: &Errors) -> ExitCode {
-    eprintln!("{errors}");
+    for reason in &errors.errors {
+        eprintln!("dvp-console: {}", reason.text);
+    }
     let kind = errors.errors.first().map_or(Kind::Bug, |reason| reason.kind);
     ExitCode::from(kind.exit_code())
 }

@@ -14,14 +14,15 @@ use crate::widget::words::{age, bytes, clean};
 
 const COLUMNS: &[Column] = &[
     Column::rest("NODE", 10),
-    Column::text("SSH", 10, 0),
-    Column { title: "CPU", cells: 14, flexible: false, right: false, drop: 1 },
-    Column { title: "MEMORY", cells: 14, flexible: false, right: false, drop: 2 },
+    Column::text("SSH", 9, 0),
+    // Narrow enough that the figures stand on a dashboard of 80 and of 100 columns; wider ones draw more bar.
+    Column { title: "CPU", cells: 9, flexible: true, right: false, drop: 1 },
+    Column { title: "MEMORY", cells: 9, flexible: true, right: false, drop: 2 },
     Column::figure("SLOTS", 6, 0),
     Column::figure("LOAD", 5, 6),
     Column::figure("DISK FREE", 9, 4),
     Column::figure("AGE", 6, 3),
-    Column::text("MPI", 14, 7),
+    Column::text("MPI", 20, 7),
 ];
 
 /// Draws the place.
@@ -191,7 +192,7 @@ fn draw_one(state: &State, pen: &mut Pen<'_>, area: Rect, node: &Node) {
             )],
         ));
         rows.push((
-            "Worker",
+            "MPI",
             vec![bit(
                 format!("{}; fingerprint {}", or_none(&health.mpi), or_none(&health.fingerprint)),
                 Tone::Text,

@@ -60,6 +60,8 @@ pub struct Form {
     pub set: BTreeMap<String, Field>,
     /// The output as typed; empty: beside the input.
     pub output: Field,
+    /// The output where its name is no text, as with the input.
+    pub raw_output: Option<FilePath>,
     /// Ranks as typed; empty: as the scheduler sees fit.
     pub ranks: Field,
     /// Priority as typed.
@@ -93,6 +95,7 @@ impl Default for Form {
             chain_at: 0,
             set: BTreeMap::new(),
             output: Field::default(),
+            raw_output: None,
             ranks: Field::default(),
             priority: Field::new("0"),
             force: false,
@@ -119,7 +122,7 @@ impl Form {
         }
         form.set =
             job.asked.set.iter().map(|(key, value)| (key.clone(), Field::new(value))).collect();
-        form.output = Field::new(job.output_path.as_path().to_string_lossy());
+        form.set_output(&job.output_path);
         form.ranks = Field::new(job.ranks_wanted.map(|n| n.to_string()).unwrap_or_default());
         form.priority = Field::new(job.priority.to_string());
         form.edits = 1;
@@ -128,9 +131,21 @@ impl Form {
 
     /// Puts a path into the input, whatever its bytes.
     pub fn set_input(&mut self, path: &FilePath) {
-        let text = path.as_path().to_string_lossy();
-        self.raw_input = (path.as_path().to_str().is_none()).then(|| path.clone());
-        self.input = Field::new(text);
+        (self.input, self.raw_input) = shown_path(path);
+    }
+
+    /// Puts a path into the output, whatever its bytes.
+    pub fn set_output(&mut self, path: &FilePath) {
+        (self.output, self.raw_output) = shown_path(path);
+    }
+
+    /// What stands in a row was typed: it is text.
+    pub fn typed(&mut self, slot: &Slot) {
+        match slot {
+            Slot::Input => self.raw_input = None,
+            Slot::Output => self.raw_output = None,
+            _ => {}
+        }
     }
 
     /// Every row, from the top.
@@ -334,7 +349,10 @@ impl Form {
                 None => self.absolute(&self.input.text).into(),
             },
             spec: SpecText { tasks: self.chain.clone(), set },
-            output: (!output.is_empty()).then(|| self.absolute(output).into()),
+            output: match &self.raw_output {
+                Some(raw) => Some(raw.clone()),
+                None => (!output.is_empty()).then(|| self.absolute(output).into()),
+            },
             ranks: self.ranks.text.trim().parse().ok(),
             priority: self.priority.text.trim().parse().unwrap_or(0),
             force: self.force,
@@ -405,6 +423,12 @@ impl Form {
     }
 }
 
+/// A path as a field shows it, and the path itself where that is no text.
+fn shown_path(path: &FilePath) -> (Field, Option<FilePath>) {
+    let text = path.as_path().to_string_lossy();
+    (Field::new(text), path.as_path().to_str().is_none().then(|| path.clone()))
+}
+
 /// What an untouched parameter's field reads as.
 static EMPTY: &Field = &Field { text: String::new(), at: 0 };
 
@@ -448,6 +472,21 @@ mod tests {
         assert!(form.submission().is_none());
         form.ranks = Field::new("3");
         assert_eq!(form.submission().expect("complete").ranks, Some(3));
+    }
+
+    #[test]
+    fn paths_that_are_no_text_keep_their_bytes_until_they_are_typed_over() {
+        use std::os::unix::ffi::OsStrExt;
+        let raw = |name: &[u8]| FilePath::from(Path::new(std::ffi::OsStr::from_bytes(name)));
+        let mut form = Form { folder: "/v".into(), ..Form::default() };
+        form.set_input(&raw(b"/v/\xff.mp4"));
+        form.set_output(&raw(b"/v/\xfe.mkv"));
+        let submission = form.submission().expect("complete");
+        assert_eq!(submission.input, raw(b"/v/\xff.mp4"));
+        assert_eq!(submission.output, Some(raw(b"/v/\xfe.mkv")));
+        form.output = Field::new("b.mkv");
+        form.typed(&Slot::Output);
+        assert_eq!(form.submission().expect("complete").output, Some("/v/b.mkv".into()));
     }
 
     #[test]

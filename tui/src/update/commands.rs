@@ -1,10 +1,12 @@
 //! What each command of the table does.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 
 use super::allowed::{can_cancel, can_hold, can_release, can_retry, retriable};
 use super::*;
 use crate::action::Ask;
+use crate::again::quote;
 use crate::state::Spot;
 use crate::state::field::Field;
 use crate::state::form::Form;
@@ -302,34 +304,24 @@ fn copy_menu(state: &mut State) {
     state.overlay = Some(Overlay::CopyMenu { lines, row: 0 });
 }
 
-/// The command line that submits the same again, quoted for a shell.
-fn repeat_command(program: &str, job: &Job) -> String {
-    let mut words = vec![program.to_owned(), "submit".into()];
-    words.push(job.input.as_path().to_string_lossy().into_owned());
+/// The command line that submits the same again, quoted for a shell; `command` is quoted already.
+fn repeat_command(command: &str, job: &Job) -> String {
+    let mut words: Vec<OsString> = vec!["submit".into(), job.input.as_path().into()];
     for task in &job.asked.tasks {
-        words.extend(["--task".into(), task.clone()]);
+        words.extend(["--task".into(), task.into()]);
     }
     for (key, value) in &job.asked.set {
-        words.extend(["--set".into(), format!("{key}={value}")]);
+        words.extend(["--set".into(), format!("{key}={value}").into()]);
     }
-    words.extend(["--output".into(), job.output_path.as_path().to_string_lossy().into_owned()]);
+    words.extend(["--output".into(), job.output_path.as_path().into()]);
     if let Some(ranks) = job.ranks_wanted {
-        words.extend(["--ranks".into(), ranks.to_string()]);
+        words.extend(["--ranks".into(), ranks.to_string().into()]);
     }
     if job.priority != 0 {
-        words.push(format!("--priority={}", job.priority));
+        words.push(format!("--priority={}", job.priority).into());
     }
     let quoted: Vec<String> = words.iter().map(|word| quote(word)).collect();
-    quoted.join(" ")
-}
-
-fn quote(word: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
-    }
+    format!("{command} {}", quoted.join(" "))
 }
 
 fn freeze(state: &mut State) {

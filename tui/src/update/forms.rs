@@ -17,6 +17,8 @@ pub(super) fn key_pressed(state: &mut State, key: Key) -> Option<Vec<Action>> {
         Key::Ctrl('o') => return Some(browse(state)),
         Key::Tab => {
             if state.form.complete() {
+                let slot = state.form.at.clone();
+                state.form.typed(&slot);
                 return Some(changed(state));
             }
             return Some(moved(state, 1));
@@ -59,9 +61,7 @@ pub(super) fn key_pressed(state: &mut State, key: Key) -> Option<Vec<Action>> {
             if field.text == before {
                 return Some(vec![]);
             }
-            if slot == Slot::Input {
-                state.form.raw_input = None;
-            }
+            state.form.typed(&slot);
             Some(changed(state))
         }
     }
@@ -71,9 +71,8 @@ pub(super) fn key_pressed(state: &mut State, key: Key) -> Option<Vec<Action>> {
 pub(super) fn pasted(state: &mut State, text: &str) -> Vec<Action> {
     let Some(field) = state.form.field_mut() else { return vec![] };
     field.insert(text.trim_matches('\n'));
-    if state.form.at == Slot::Input {
-        state.form.raw_input = None;
-    }
+    let slot = state.form.at.clone();
+    state.form.typed(&slot);
     changed(state)
 }
 

@@ -56,13 +56,13 @@ pub fn film(us: i64) -> String {
     }
 }
 
-/// A size: `813 B`, `12.3 MiB`, `1.0 GiB`.
+/// A size in powers of 1000: `813 B`, `12 MB`, `1.2 GB`.
 pub fn bytes(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+    const UNITS: [&str; 6] = ["B", "kB", "MB", "GB", "TB", "PB"];
     let mut value = bytes as f64;
     let mut unit = 0;
-    while value >= 1000.0 && unit < UNITS.len() - 1 {
-        value /= 1024.0;
+    while value >= 999.5 && unit < UNITS.len() - 1 {
+        value /= 1000.0;
         unit += 1;
     }
     match unit {
@@ -201,8 +201,11 @@ mod tests {
         assert_eq!(film(63_240_000), "1:03.2");
         assert_eq!(film(3_723_000_000), "1:02:03");
         assert_eq!(bytes(813), "813 B");
-        assert_eq!(bytes(1023), "1.0 KiB");
-        assert_eq!(bytes(12_900_000), "12.3 MiB");
+        assert_eq!(bytes(999), "999 B");
+        assert_eq!(bytes(1_023), "1.0 kB");
+        assert_eq!(bytes(999_600), "1.0 MB");
+        assert_eq!(bytes(12_900_000), "12.9 MB");
+        assert_eq!(bytes(1_234_000_000), "1.2 GB");
         assert_eq!(number(1584), "1584");
         assert_eq!(number(1_584_000), "1 584 000");
         let noon = Millis(1_764_072_732_000);

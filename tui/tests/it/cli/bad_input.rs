@@ -141,11 +141,16 @@ fn files_that_are_no_video_are_refused_by_name_and_leave_nothing() {
 }
 
 #[test]
-fn a_cut_past_the_end_is_refused_with_the_films_length() {
+fn a_dry_run_refuses_what_a_submission_would() {
     let place = Place::new();
     Clip::new("clip.mp4").make(place.folder());
     let cut = ["plan", "clip.mp4", "--task", "cut", "--set", "cut.start=3600"];
     refused(place.run(&cut), 2, &["cut.start", "4.000 s"]);
+    // A dry run says of the output what a submission would.
+    fs::write(place.folder().join("clip.convert.mp4"), "mine").unwrap();
+    refused(place.run(&["plan", "clip.mp4"]), 3, &["exists already", "--force"]);
+    place.run(&["plan", "clip.mp4", "--force"]).expect(0);
+    assert_eq!(fs::read(place.folder().join("clip.convert.mp4")).unwrap(), b"mine");
 }
 
 #[test]
@@ -162,6 +167,9 @@ fn machines_that_are_unfit_are_refused_with_what_to_do() {
     let mut no_worker = place.command(&["submit", "--wait", "clip.mp4"]);
     no_worker.env("DVP_WORKER", "/nonexistent/dvp-worker");
     refused(finish(no_worker.spawn().unwrap()), 6, &["dvp-worker"]);
+    let mut no_plan = place.command(&["plan", "clip.mp4"]);
+    no_plan.env("DVP_WORKER", "/nonexistent/dvp-worker");
+    refused(finish(no_plan.spawn().unwrap()), 6, &["dvp-worker", "DVP_WORKER"]);
     let mut odd = place.command(&["jobs"]);
     odd.env("DVP_SLOTS", "many");
     refused(finish(odd.spawn().unwrap()), 2, &["slots", "DVP_SLOTS"]);

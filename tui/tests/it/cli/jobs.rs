@@ -60,7 +60,7 @@ fn a_job_from_submit_to_a_verified_output() {
     assert_eq!(listed.as_array().map(Vec::len), Some(1));
     assert!(listed[0]["chunks"].is_null());
     let log = place.run(&["log", id]).expect(0).out;
-    for word in ["submitted", "planned", "started", "accepted chunk 3", "completed"] {
+    for word in ["submitted", "planned", "launch 1: ", "accepted chunk 3", "completed"] {
         assert!(log.contains(word), "'{word}' in {log}");
     }
     // Again without --force: the output stays.
@@ -196,9 +196,58 @@ fn held_jobs_wait_for_their_release() {
     place.run(&["hold", id]).expect(0);
     let held = place.wait_for_job("the hold", id, |job| job["state"] == "held");
     assert!(held["chunks_done"].as_u64() > Some(0), "what was accepted stays: {held}");
+    // Whoever waits is told, once, and at Ctrl-C that nothing goes on.
+    let said = place.folder().join("said");
+    let mut waiting = place.command(&["job", id, "--wait"]);
+    waiting.stderr(std::fs::File::create(&said).unwrap());
+    let waiting = waiting.spawn().unwrap();
+    let read = || std::fs::read_to_string(&said).unwrap();
+    wait_for("the remark", LIMIT, || match read() {
+        text if text.contains("is held by a person") => Ok(()),
+        text => Err(text),
+    });
+    faults::signal(waiting.id(), Signal::INT);
+    finish(waiting).expect(130);
+    let text = read();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    assert!(lines[0].contains(&format!("release {}", &id[..8])), "{text}");
+    assert!(lines[1].contains("stays held") && !lines[1].contains("goes on"), "{text}");
     place.run(&["release", id]).expect(0);
     let job = place.run(&["job", id, "--wait", "--json"]).expect(0).json();
     assert_eq!(job["state"], "completed");
+}
+
+#[test]
+fn what_is_said_names_the_data_folder_that_was_given() {
+    let place = Place::new();
+    clip::looped_sample(place.folder(), 2);
+    let data = place.data();
+    let data = data.to_str().expect("the test's folder is UTF-8");
+    let waiting =
+        place.start(&[&["--data-dir", data][..], &long(&["sample-x2.mp4", "--wait"])[..]].concat());
+    let id = wait_for("the job", LIMIT, || place.ids().pop().ok_or("no job".to_owned()));
+    faults::signal(waiting.id(), Signal::INT);
+    let ran = finish(waiting).expect(130);
+    let follow = format!("`dvp-console --data-dir {data} job {} --wait`", &id[..8]);
+    assert!(ran.err.contains(&follow), "{ran:?}");
+    place.run(&["cancel", &id]).expect(0);
+    place.wait_for_job("its end", &id, |job| job["state"] == "cancelled");
+}
+
+#[test]
+fn settings_that_nobody_set_are_shown_as_they_work() {
+    let place = Place::new();
+    for line in place.run(&["config", "--json"]).expect(0).out.lines() {
+        let setting: Value = serde_json::from_str(line).unwrap();
+        if ["worker", "engine", "slots", "database", "data_dir"]
+            .contains(&setting["key"].as_str().unwrap())
+        {
+            assert_ne!(setting["value"], "", "{setting}");
+        }
+    }
+    let ran = place.run(&["job", "zzz"]).expect(3);
+    assert!(ran.err.contains("dvp-console jobs"), "{ran:?}");
 }
 
 fn attempts(job: &Value) -> Vec<u64> {
