@@ -1,10 +1,10 @@
 //! The commands without MPI: one JSON request on stdin, JSON lines on stdout, the last of which says how
 //! it ended. Knows nothing of ranks.
 
-use std::fs;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
+use dvp_model::FilePath;
 use dvp_model::error::Reason;
 use dvp_model::wire::worker::{
     AssembleRequest, ChunkRequest, Locator, PlanRequest, Report, ToolLine, exit,
@@ -48,18 +48,21 @@ pub fn chunk() -> u8 {
 }
 
 fn repeat(request: &ChunkRequest) -> Result<Report, Reason> {
-    let put = request.put.clone().unwrap_or_else(|| {
-        std::env::temp_dir().join(format!("dvp-chunk-{}", std::process::id())).into()
-    });
+    let Some(put) = &request.put else {
+        // A folder that only this user can enter, removed with what is in it.
+        let own = tempfile::tempdir().map_err(|error| {
+            Reason::machine(format!("no temporary folder can be made: {error}"))
+        })?;
+        return repeat_to(request, own.path().join("chunk").into());
+    };
+    repeat_to(request, put.clone())
+}
+
+fn repeat_to(request: &ChunkRequest, put: FilePath) -> Result<Report, Reason> {
     let never = std::sync::atomic::AtomicBool::new(false);
-    let report = transfer::store(&Locator::File(put.clone()), |dest| {
+    transfer::store(&Locator::File(put), |dest| {
         media::run_item(&request.plan, request.item, dest, &mut |_| (), &never)
-    });
-    if request.put.is_none() {
-        // Absent where it failed.
-        let _ = fs::remove_file(&put);
-    }
-    report
+    })
 }
 
 /// `versions`: prints [`dvp_model::wire::worker::Versions`].

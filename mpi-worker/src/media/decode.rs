@@ -1,5 +1,5 @@
-//! Decodes pictures of a film by their presentation time: each expected one exactly once, from wherever in
-//! the file decoding must begin for them to come out right. Knows nothing of filters and encoders.
+//! A decoder of one thread, set up as a run over the whole file would find it: packets in, pictures out,
+//! and whether they came out clean. Which packets, from where in the file, is `window`'s to know.
 //!
 //! Unsafe because libav is C. Sound because the decoder context is owned here, never null, freed once.
 #![allow(unsafe_code)]

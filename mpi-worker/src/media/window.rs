@@ -220,7 +220,7 @@ impl<'a> Pass<'a> {
             }
             if stamp < wanted[0] {
                 if Some(stamp) == before {
-                    take(Place::Before, &mut self.frame)?;
+                    self.give(Place::Before, take)?;
                 }
                 continue;
             }
@@ -228,10 +228,22 @@ impl<'a> Pass<'a> {
                 return Ok(Some(next));
             }
             self.check_kind(stamp)?;
-            take(Place::Wanted(self.given), &mut self.frame)?;
+            self.give(Place::Wanted(self.given), take)?;
             self.given += 1;
         }
         Ok(None)
+    }
+
+    /// Hands the picture on. What filters and encoders complain of on the way is no damage of the source.
+    fn give(
+        &mut self,
+        place: Place,
+        take: &mut dyn FnMut(Place, &mut Frame) -> Result<(), Reason>,
+    ) -> Result<(), Reason> {
+        let before = log::complaints();
+        take(place, &mut self.frame)?;
+        self.mark += log::complaints() - before;
+        Ok(())
     }
 
     /// Decodes the next picture; false at the end of the film.
@@ -284,7 +296,7 @@ impl<'a> Pass<'a> {
         let size = (raw.width as u32, raw.height as u32);
         let format = av::pixel_format_name(raw.format);
         if size == (video.source_width, video.source_height) && format == video.source_format {
-            return Ok(());
+            return self.check_shape(stamp);
         }
         Err(Reason::input(format!(
             "{}: at {} the pictures change from {}x{} {} to {}x{} {format}, which can't be carried yet",
@@ -295,6 +307,26 @@ impl<'a> Pass<'a> {
             video.source_format,
             size.0,
             size.1
+        )))
+    }
+
+    /// One shape of the pixels throughout, unless the container's word stands above the pictures'.
+    fn check_shape(&self, stamp: i64) -> Result<(), Reason> {
+        let stated = self.source.stream(self.plan.video.stream)?.sample_aspect_ratio;
+        let shape = |of: Ratio| if of.num > 0 { of } else { Ratio::new(1, 1) };
+        let planned = shape(self.plan.video.source_aspect);
+        let found = shape(av::ratio(self.frame.get().sample_aspect_ratio));
+        if stated.num > 0 || planned.num * found.den == found.num * planned.den {
+            return Ok(());
+        }
+        Err(Reason::input(format!(
+            "{}: at {} the shape of the pixels changes from {}:{} to {}:{}, which can't be carried yet",
+            self.plan.input.path,
+            moment(self.plan, stamp),
+            planned.num,
+            planned.den,
+            found.num,
+            found.den
         )))
     }
 

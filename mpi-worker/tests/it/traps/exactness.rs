@@ -41,7 +41,13 @@ fn false_key_flags() {
 fn temporal_filters() {
     let folder = folder();
     let input = Clip::new("temporal.mp4").frames(64).make(folder.path());
-    for graph in ["tmix=frames=3", "atadenoise=s=9", "yadif=mode=0", "fade=t=in:st=0.5:d=1"] {
+    for graph in [
+        "tmix=frames=3",
+        "atadenoise=s=9",
+        "yadif=mode=0",
+        "fade=t=in:st=0.5:d=1",
+        "fade=t=out:st=1:d=1.5",
+    ] {
         let (_, cut) = exact(&input, 8, &[("filter.graph", graph)], graph);
         assert_eq!(cut.chunks, 8, "{graph}");
     }
@@ -53,6 +59,14 @@ fn recursive_filters_run_in_one_chunk() {
     let input = Clip::new("recursive.mp4").frames(64).make(folder.path());
     let (_, outcome) = exact(&input, 8, &[("filter.graph", "hqdn3d")], "hqdn3d");
     assert_eq!(outcome.chunks, 1);
+}
+
+#[test]
+fn tiny_odd_sizes() {
+    let folder = folder();
+    let clip = Clip::new("tiny.mkv").frames(48).filters("scale=111:77,format=yuv420p");
+    let input = clip.video("ffv1").make(folder.path());
+    exact(&input, 13, &[], "");
 }
 
 #[test]

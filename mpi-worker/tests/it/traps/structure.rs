@@ -42,7 +42,10 @@ fn truncated() {
         let input = Clip::new(name).frames(240).audio("aac").muxer(muxer).make(folder.path());
         faults::truncate(&input, 0.6).expect("the file is truncated");
         for ranks in [1, 3] {
-            assert_blames_input(&refused(&input, ranks, &[("plan.chunk_frames", "40")]), &[]);
+            assert_blames_input(
+                &refused(&input, ranks, &[("plan.chunk_frames", "40")]),
+                &["cut off"],
+            );
         }
     }
     let strewn = "-movflags frag_keyframe+empty_moov+default_base_moof";
@@ -53,7 +56,7 @@ fn truncated() {
     }
     let tail_moov = Clip::new("moov.mp4").make(folder.path());
     faults::truncate(&tail_moov, 0.6).expect("the file is truncated");
-    assert_blames_input(&refused(&tail_moov, 1, &[]), &[]);
+    assert_blames_input(&refused(&tail_moov, 1, &[]), &["cut off", "moov"]);
 }
 
 #[test]
@@ -74,6 +77,18 @@ fn every_packet_is_counted() {
 }
 
 #[test]
+fn packets_are_not_frames() {
+    let folder = folder();
+    // Alt-refs are packets of their own in VP8, and lie in superframes in VP9: neither is shown.
+    let hidden = "-auto-alt-ref 1 -lag-in-frames 16 -g 30 -b:v 300k -deadline good -cpu-used 5";
+    for codec in ["libvpx", "libvpx-vp9"] {
+        let clip = Clip::new(&format!("{codec}.webm")).video(&format!("{codec} {hidden}"));
+        let (_, outcome) = exact(&clip.make(folder.path()), 17, &[], "");
+        assert_eq!((outcome.frames, outcome.chunks), (96, 6), "{codec}");
+    }
+}
+
+#[test]
 fn what_is_left_out_is_named() {
     let folder = folder();
     let titled = "-metadata:s:a:0 title=Commentary -disposition:a:0 comment";
@@ -85,6 +100,29 @@ fn what_is_left_out_is_named() {
 }
 
 #[test]
+fn pixel_shape_changes_inside() {
+    let folder = folder();
+    let video = "libx264 -preset veryfast -g 24 -bf 0";
+    let part = |name: &str, shape: &str| {
+        let clip = Clip::new(name).frames(48).video(video).filters(shape);
+        std::fs::read(clip.make(folder.path())).expect("a part")
+    };
+    let raw = folder.path().join("both.h264");
+    let both = [part("unsaid.h264", "setsar=0"), part("wide.h264", "setsar=2")].concat();
+    std::fs::write(&raw, both).expect("one stream of both");
+    let input = folder.path().join("both.mp4");
+    clip::remux(&raw, &input, "-r 24", "");
+    for ranks in [1, 3] {
+        let change = "the shape of the pixels changes from 1:1 to 2:1";
+        let reason = refused(&input, ranks, &[("plan.chunk_frames", "96")]);
+        assert_blames_input(&reason, &["at 2.000 s", change]);
+        // Whichever chunk sees it first.
+        let reason = refused(&input, ranks, &[("plan.chunk_frames", "17")]);
+        assert_blames_input(&reason, &[change]);
+    }
+}
+
+#[test]
 fn damaged_in_the_middle() {
     let folder = folder();
     let input = Clip::new("damaged.mp4").frames(240).make(folder.path());
@@ -93,7 +131,8 @@ fn damaged_in_the_middle() {
     bytes[middle..middle + 4_000].fill(0x55);
     std::fs::write(&input, bytes).expect("the clip is written");
     for ranks in [1, 3] {
-        assert_blames_input(&refused(&input, ranks, &[("plan.chunk_frames", "40")]), &[]);
+        let reason = refused(&input, ranks, &[("plan.chunk_frames", "40")]);
+        assert_blames_input(&reason, &["is damaged: the picture at", " s "]);
     }
 }
 
