@@ -6,9 +6,10 @@
 //! can't panic.
 #![allow(unsafe_code)]
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{CString, c_int, c_void};
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::ptr;
 
@@ -109,6 +110,10 @@ impl Muxer {
             // The film's own ticks in edit lists, too: a late start is kept to the tick.
             options.set("movie_timescale", &scale);
         }
+        if container == Container::Mp4 {
+            // The index stands before the pictures, so that players start while the rest still arrives.
+            options.set("movflags", "+faststart");
+        }
         // SAFETY: an open context with its tracks.
         let code = unsafe { ffi::avformat_write_header(muxer.context, options.raw()) };
         muxer.check(code, "its header")?;
@@ -120,6 +125,10 @@ impl Muxer {
             Container::Mp4 => c"mp4",
             Container::Mkv => c"matroska",
         };
+        // To make room for mp4's index, libav opens the file by name a second time, to read.
+        let url = [b"file:", self.path.as_path().as_os_str().as_bytes()].concat();
+        let url =
+            CString::new(url).map_err(|_| Reason::bug("a file name with a NUL was opened"))?;
         // SAFETY: contexts and buffer are freshly allocated; `bytes` is boxed and outlives both.
         let code = unsafe {
             let buffer = ffi::av_malloc(BUFFER).cast::<u8>();
@@ -144,6 +153,7 @@ impl Muxer {
             );
             if let Some(context) = self.context.as_mut() {
                 context.pb = self.io;
+                context.url = ffi::av_strdup(url.as_ptr());
                 // No dates, no random ids, no versions. Times stay as they are given.
                 context.flags |= ffi::AVFMT_FLAG_CUSTOM_IO | ffi::AVFMT_FLAG_BITEXACT;
                 context.avoid_negative_ts = 0;

@@ -121,6 +121,36 @@ fn packet_times(path: &Path) -> Vec<(f64, f64)> {
         .collect()
 }
 
+/// The names of a file's outermost boxes, in order.
+fn boxes(bytes: &[u8]) -> Vec<String> {
+    let (mut names, mut at) = (Vec::new(), 0);
+    while let Some(head) = bytes.get(at..at + 8) {
+        let size = u32::from_be_bytes(head[..4].try_into().expect("four bytes"));
+        names.push(String::from_utf8_lossy(&head[4..]).into_owned());
+        at += usize::try_from(size).expect("a small file").max(8);
+    }
+    assert_eq!(at, bytes.len(), "boxes fill the file: {names:?}");
+    names
+}
+
+#[test]
+fn mp4_begins_with_its_index() {
+    // With sound, so that two tracks' places are moved; with a name that is no plain word.
+    let clip = Clip::new("in.mp4").frames(31).audio("aac");
+    let mut film = Film::make(&clip, "mp4", &[SHORT]);
+    film.request.output = film.folder.path().join("100% ä: b?.mp4").into();
+    film.assembled();
+    let bytes = std::fs::read(film.output()).expect("the output");
+    let names = boxes(&bytes);
+    let place = |name: &str| names.iter().position(|at| at == name).expect(name);
+    assert!(place("moov") < place("mdat"), "{names:?}");
+    assert_eq!(read_bar_codes(film.output()), (0..31).collect::<Vec<_>>());
+    // A second run writes the same bytes.
+    film.request.output = film.folder.path().join("again.mp4").into();
+    film.assembled();
+    assert!(std::fs::read(film.output()).expect("the output") == bytes);
+}
+
 #[test]
 fn h264_in_mp4_has_every_picture_at_its_time() {
     let film = Film::make(&Clip::new("in.mp4").frames(61), "mp4", &[SILENT, SHORT]);
