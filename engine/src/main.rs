@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use dvp_engine::config::{Config, Flags};
 use dvp_engine::host::{self, Ended};
 use dvp_model::error::{Kind, Reason};
@@ -22,12 +22,22 @@ struct Arguments {
     /// Configuration file [default: XDG config home, /dvp/config.toml]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// What to do instead of hosting
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Leave the terminal, and end when no job and no client needs it
     #[arg(long)]
     background: bool,
     /// A rank may be killed on request, and jobs lie in the data folder whatever is configured
     #[arg(long, hide = true)]
     demo: bool,
+}
+
+/// What it does besides hosting.
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum Command {
+    /// Print the token that the API over TCP asks for
+    Token,
 }
 
 fn main() -> ExitCode {
@@ -52,6 +62,11 @@ fn run(arguments: Arguments) -> Result<(), Errors> {
     let background = arguments.background;
     let flags = Flags { data_dir: arguments.data_dir, file: arguments.config };
     let mut config = Config::load(&flags)?;
+    if let Some(Command::Token) = arguments.command {
+        host::prepare_folder(&config.data_dir)?;
+        println!("{}", dvp_engine::http::token(&config.data_dir)?);
+        return Ok(());
+    }
     if arguments.demo {
         config.demo = true;
         config.database = None;

@@ -34,6 +34,7 @@ pub const KEYS: &[Key] = &[
         secret: true,
         ..key("database", "", "PostgreSQL's URL (default: an SQLite file in data_dir)")
     },
+    key("listen", "", "TCP address of the API, 127.0.0.1:8000 for example (default: none)"),
     key("linger_s", "60", "seconds a background engine stays after its last job and client"),
     key("log", "info", "what is logged, in tracing's filter syntax"),
 ];

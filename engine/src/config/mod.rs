@@ -6,6 +6,7 @@ mod layers;
 mod places;
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use dvp_model::error::Reason;
@@ -31,6 +32,8 @@ pub struct Config {
     pub slots: Option<u32>,
     /// PostgreSQL's URL; none: an SQLite file in `data_dir`.
     pub database: Option<String>,
+    /// Where the API is served over TCP too; none: only on the socket.
+    pub listen: Option<SocketAddr>,
     /// How long a background engine stays after its last open job and last client, in seconds.
     pub linger_s: u64,
     /// What is logged, in tracing's filter syntax.
@@ -103,6 +106,17 @@ impl Config {
         };
         let slots = number("slots", 4096, errors).filter(|slots| *slots > 0).map(|n| n as u32);
         let linger_s = number("linger_s", 86_400, errors).unwrap_or(60);
+        let listen = of("listen").filter(|entry| !entry.value.is_empty()).and_then(|entry| {
+            let address = entry.value.to_str().and_then(|text| text.trim().parse().ok());
+            if address.is_none() {
+                errors.push(Reason::spec(format!(
+                    "listen is '{}' ({}): give an address and a port, 127.0.0.1:8000 for example",
+                    entry.shown(),
+                    entry.source
+                )));
+            }
+            address
+        });
         let path = |name: &str| of(name).map(|entry| PathBuf::from(&entry.value));
         let text = |name: &str| of(name).map(|entry| entry.value.to_string_lossy().into_owned());
         let data_dir = match std::path::absolute(path("data_dir")?) {
@@ -124,6 +138,7 @@ impl Config {
             search_path: env.get("PATH").cloned().unwrap_or_default(),
             slots,
             database: text("database").filter(|text| !text.is_empty()),
+            listen,
             linger_s,
             log: text("log").unwrap_or_default(),
             demo: false,

@@ -1,6 +1,7 @@
 //! An engine hosted by this process: its own runtime, its socket, its orderly end. Also the engine that
 //! only looks. Knows nothing of what is served.
 
+use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use dvp_model::NodeName;
 use dvp_model::error::Reason;
 use dvp_model::path::printable;
 use rustix::fs::Mode;
-use tokio::net::UnixListener;
+use tokio::net::{TcpListener, UnixListener};
 
 use super::lock::Lock;
 use crate::client::Way;
@@ -197,10 +198,42 @@ async fn serve(config: Config, background: bool) -> Result<(Arc<App>, axum::Rout
             )));
         }
     };
+    if let Some(address) = config.listen {
+        let served = match listen(address, &config.data_dir, &router, &app, &tasks).await {
+            Ok(served) => served,
+            Err(reason) => {
+                let _ = std::fs::remove_file(&config.socket);
+                app.engine.shutdown(LAST_WORDS).await;
+                return Err(reason);
+            }
+        };
+        tasks.spawn(served);
+    }
     let served = http::serve(listener, router.clone(), app.activity.clone(), tasks.token().clone());
     tasks.spawn(served);
     tracing::info!(socket = %config.socket.display(), "serves");
     Ok((app, router, inode))
+}
+
+/// Opens the API's TCP address; what is returned serves it until the tasks stop.
+async fn listen(
+    address: SocketAddr,
+    data_dir: &Path,
+    router: &axum::Router,
+    app: &App,
+    tasks: &Tasks,
+) -> Result<impl Future<Output = ()> + Send + 'static, Reason> {
+    let cannot = |error: std::io::Error| {
+        Reason::machine(format!(
+            "cannot listen on {address} ({error}): give another address in the setting listen"
+        ))
+    };
+    let token = http::token(data_dir)?;
+    let listener = TcpListener::bind(address).await.map_err(cannot)?;
+    let bound = listener.local_addr().map_err(cannot)?;
+    tracing::info!(address = %bound, "serves");
+    let router = http::guarded(router.clone(), bound, &token);
+    Ok(http::serve(listener, router, app.activity.clone(), tasks.token().clone()))
 }
 
 fn standing(config: &Config, background: bool) -> Standing {

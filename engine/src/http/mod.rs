@@ -1,6 +1,8 @@
 //! The API's router, and how any call becomes a route: one struct a call, read, handled, answered the
 //! same way. Knows nothing of sockets, nor of what a call does.
 
+mod checks;
+mod gate;
 mod openapi;
 mod routes;
 mod serve;
@@ -19,6 +21,8 @@ use dvp_model::error::{Kind, Reason};
 use dvp_model::wire::api::{Call, Errors, Method};
 use futures::FutureExt;
 
+pub(crate) use gate::guarded;
+pub use gate::{token, token_file};
 pub use routes::{App, Standing, router};
 pub use serve::{Activity, serve};
 
@@ -89,7 +93,7 @@ impl Routes {
             let description = description.clone();
             async move { answer(StatusCode::OK, &description) }
         };
-        self.router
+        checks::routes(self.router)
             .route("/openapi.json", axum::routing::get(describe))
             .fallback(|request: Request| async move {
                 let text = format!("there is no {} {}", request.method(), request.uri().path());

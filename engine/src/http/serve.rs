@@ -1,4 +1,4 @@
-//! Serves a router on a Unix socket until told to stop, and counts who uses it. An open call never
+//! Serves a router on a socket, Unix or TCP, until told to stop, and counts who uses it. An open call never
 //! holds up the end.
 
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
-use tokio::net::UnixListener;
+use axum::serve::Listener;
 use tokio_util::sync::CancellationToken;
 
 /// How long calls in hand may take once the end has come.
@@ -63,12 +63,11 @@ impl Drop for InHand {
 }
 
 /// Serves until `stop`; then no call is taken any more, and those in hand are given a moment.
-pub async fn serve(
-    listener: UnixListener,
-    router: Router,
-    activity: Activity,
-    stop: CancellationToken,
-) {
+pub async fn serve<L>(listener: L, router: Router, activity: Activity, stop: CancellationToken)
+where
+    L: Listener,
+    L::Addr: std::fmt::Debug,
+{
     let counted = router.layer(middleware::from_fn(move |request: Request, next: Next| {
         let in_hand = activity.begin();
         async move {

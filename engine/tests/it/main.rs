@@ -5,3 +5,4 @@ mod host;
 mod http;
 mod run;
 mod store;
+mod tcp;
