@@ -18,6 +18,7 @@ use rustix::process::Signal;
 use crate::exec::tag;
 use crate::launch::{mpirun, tool};
 use crate::objects::Folder;
+use crate::queue::{self, Broker, Queue};
 use crate::reconcile::reap;
 use crate::run::{Live, dispatch, live};
 use crate::store::{Place, Store, StoreUrl};
@@ -40,6 +41,8 @@ pub struct Settings {
     pub memory: u64,
     /// This machine's name.
     pub node: NodeName,
+    /// RabbitMQ; none: no jobs from a queue.
+    pub broker: Option<Broker>,
     /// How long things take and last.
     pub timings: Timings,
     /// A rank may be killed on request.
@@ -91,6 +94,8 @@ pub struct Engine {
     pub(crate) versions: Arc<Mutex<Option<(SystemTime, Versions)>>>,
     pub(crate) live: Arc<Mutex<BTreeMap<JobId, Live>>>,
     pub(crate) tasks: Tasks,
+    /// How RabbitMQ stands, where it is used.
+    pub(crate) queue: Option<Arc<Queue>>,
     /// Whether it dispatches, or only looks.
     serves: bool,
 }
@@ -107,6 +112,7 @@ impl Engine {
         engine.store.feed_append(None, vec![What::EngineStarted { pid }]).await?;
         reap::reap_plans(&engine).await?;
         engine.tasks.spawn(dispatch::serve(engine.clone()));
+        queue::start(&engine);
         Ok(engine)
     }
 
@@ -130,6 +136,7 @@ impl Engine {
             node: settings.node.clone(),
             folder: dvp_model::FilePath::from(folder).to_string(),
         };
+        let queue = settings.broker.clone().map(|broker| Arc::new(Queue::new(broker)));
         Ok(Engine {
             settings: Arc::new(settings),
             store,
@@ -139,6 +146,7 @@ impl Engine {
             versions: Arc::default(),
             live: Arc::default(),
             tasks: Tasks::new(),
+            queue,
             serves: false,
         })
     }
@@ -146,6 +154,11 @@ impl Engine {
     /// The store.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// How RabbitMQ stands, where it is used.
+    pub fn queue(&self) -> Option<&Queue> {
+        self.queue.as_deref()
     }
 
     /// How it was started.

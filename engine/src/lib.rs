@@ -11,6 +11,7 @@ pub mod jobs;
 pub mod launch;
 pub mod nodes;
 pub mod objects;
+pub mod queue;
 pub mod reconcile;
 pub mod run;
 pub mod store;

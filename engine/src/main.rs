@@ -70,6 +70,7 @@ fn run(arguments: Arguments) -> Result<(), Errors> {
     if arguments.demo {
         config.demo = true;
         config.database = None;
+        config.broker = None;
     }
     let filter = EnvFilter::try_new(&config.log).map_err(|error| {
         Reason::spec(format!("the setting log is no filter ({error}): give info, or debug"))

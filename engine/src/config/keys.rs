@@ -4,8 +4,11 @@
 /// One setting.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
-    /// As the file has it; the environment variable is `DVP_` and this in capitals.
+    /// As the file has it.
     pub name: &'static str,
+    /// The environment variable, where it is not `DVP_` and the name in capitals: names of services that
+    /// other programs know too.
+    pub env: Option<&'static str>,
     /// What it means, one line.
     pub about: &'static str,
     /// Its value when nobody sets it; empty where the meaning says what happens then.
@@ -17,7 +20,27 @@ pub struct Key {
 }
 
 const fn key(name: &'static str, default: &'static str, about: &'static str) -> Key {
-    Key { name, about, default, flag: None, secret: false }
+    Key { name, about, default, env: None, flag: None, secret: false }
+}
+
+/// A setting whose environment variable has a name of its own.
+const fn named(
+    name: &'static str,
+    env: &'static str,
+    default: &'static str,
+    about: &'static str,
+) -> Key {
+    Key { env: Some(env), ..key(name, default, about) }
+}
+
+impl Key {
+    /// The environment variable.
+    pub fn variable(&self) -> String {
+        match self.env {
+            Some(name) => name.to_owned(),
+            None => format!("DVP_{}", self.name.to_uppercase()),
+        }
+    }
 }
 
 /// Every setting.
@@ -35,6 +58,18 @@ pub const KEYS: &[Key] = &[
         ..key("database", "", "PostgreSQL's URL (default: an SQLite file in data_dir)")
     },
     key("listen", "", "TCP address of the API, 127.0.0.1:8000 for example (default: none)"),
+    named("rmq_host", "RMQ_HOST", "", "RabbitMQ's host (default: no RabbitMQ)"),
+    named("rmq_port", "RMQ_PORT", "", "its AMQP port (default: 5672, with amqps 5671)"),
+    named("rmq_scheme", "RMQ_SCHEME", "amqp", "amqp, or amqps: with TLS"),
+    named("rmq_user", "RMQ_USER", "guest", "its user"),
+    Key { secret: true, ..named("rmq_password", "RMQ_PASSWORD", "guest", "the user's password") },
+    named("rmq_vhost", "RMQ_VHOST", "/", "its virtual host"),
+    named(
+        "rmq_management_url",
+        "RMQ_MANAGEMENT_URL",
+        "",
+        "its management API (default: http://, rmq_host, :15672)",
+    ),
     key("linger_s", "60", "seconds a background engine stays after its last job and client"),
     key("log", "info", "what is logged, in tracing's filter syntax"),
 ];

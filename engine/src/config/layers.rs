@@ -124,7 +124,7 @@ fn layered(
     if let (Some(value), Some(flag)) = (from_flag, key.flag) {
         return Some((value, Source::Flag(flag)));
     }
-    let variable = format!("DVP_{}", key.name.to_uppercase());
+    let variable = key.variable();
     if let Some(value) = env.get(&variable) {
         return Some((value.clone(), Source::Env(variable)));
     }

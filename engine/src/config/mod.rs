@@ -1,6 +1,7 @@
 //! The settings of a process: defaults, below a file, below the environment, below flags, each value
 //! with its source. The only place that reads environment variables. Knows nothing of what they do.
 
+mod broker;
 mod keys;
 mod layers;
 mod places;
@@ -11,6 +12,8 @@ use std::path::PathBuf;
 
 use dvp_model::error::Reason;
 use dvp_model::wire::api::Errors;
+
+use crate::queue::Broker;
 
 pub use keys::{KEYS, Key};
 pub use layers::{Entry, Environment, Source};
@@ -34,6 +37,8 @@ pub struct Config {
     pub database: Option<String>,
     /// Where the API is served over TCP too; none: only on the socket.
     pub listen: Option<SocketAddr>,
+    /// RabbitMQ; none: no jobs from a queue.
+    pub broker: Option<Broker>,
     /// How long a background engine stays after its last open job and last client, in seconds.
     pub linger_s: u64,
     /// What is logged, in tracing's filter syntax.
@@ -117,6 +122,7 @@ impl Config {
             }
             address
         });
+        let broker = broker::read(&entries, errors);
         let path = |name: &str| of(name).map(|entry| PathBuf::from(&entry.value));
         let text = |name: &str| of(name).map(|entry| entry.value.to_string_lossy().into_owned());
         let data_dir = match std::path::absolute(path("data_dir")?) {
@@ -139,6 +145,7 @@ impl Config {
             slots,
             database: text("database").filter(|text| !text.is_empty()),
             listen,
+            broker,
             linger_s,
             log: text("log").unwrap_or_default(),
             demo: false,

@@ -92,6 +92,10 @@ impl Host {
         let idle = async {
             loop {
                 tokio::time::sleep(Duration::from_millis(250).min(linger)).await;
+                // An engine that takes jobs from a queue is needed for as long as it runs.
+                if self.app.engine.queue().is_some() {
+                    continue;
+                }
                 if !self.app.standing.background || self.app.activity.idle() < linger {
                     continue;
                 }
@@ -253,6 +257,7 @@ fn settings(config: &Config) -> Settings {
         slots: config.slots.unwrap_or(cores),
         memory: nodes::memory_total(),
         node: NodeName(rustix::system::uname().nodename().to_string_lossy().into_owned()),
+        broker: config.broker.clone(),
         timings: Timings::default(),
         demo: config.demo,
     }

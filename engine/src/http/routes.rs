@@ -181,12 +181,19 @@ async fn status(app: &App) -> Result<StatusReply, Reason> {
             Ok(what) => (what, None),
             Err(reason) => (String::new(), Some(reason)),
         };
-        Service { name: name.to_owned(), what, fault, at }
+        Service { name: name.to_owned(), what, fault, since: None, at }
     };
     let launch = match app.node.mpi() {
         Some(word) => word.map(|version| format!("Open MPI {version}")),
         None => Ok("Open MPI".to_owned()),
     };
+    let mut services = vec![
+        service("store", store.version().await.map_err(Reason::from)),
+        service("objects", Ok("folder".to_owned())),
+        service("launch", launch),
+    ];
+    let queue = app.engine.queue();
+    services.extend(queue.iter().flat_map(|queue| queue.services(at)));
     Ok(StatusReply {
         pid: std::process::id(),
         version: crate::VERSION.to_owned(),
@@ -194,11 +201,8 @@ async fn status(app: &App) -> Result<StatusReply, Reason> {
         background: app.standing.background,
         data_dir: app.standing.data_dir.clone(),
         counts: store.counts().await?,
-        services: vec![
-            service("store", store.version().await.map_err(Reason::from)),
-            service("objects", Ok("folder".to_owned())),
-            service("launch", launch),
-        ],
+        services,
+        queue: queue.and_then(|queue| queue.figures(at)),
         last_seq: store.feed_last().await?,
         at,
     })

@@ -16,7 +16,7 @@ use dvp_model::{BatchId, Epoch, FilePath, JobId, spec};
 use rustix::fs::Access;
 
 use super::command;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// The most ranks that a job may ask for.
 pub const MOST_RANKS: u32 = 1024;
@@ -38,10 +38,13 @@ pub struct Checked {
 /// # Errors
 /// Everything that is wrong.
 pub async fn submit(store: &Store, submission: Submission) -> Result<Job, Errors> {
-    if let Some(id) = submission.id
-        && let Ok(job) = store.job_get(id).await
-    {
-        return Ok(job);
+    if let Some(id) = submission.id {
+        match store.job_get(id).await {
+            Ok(job) => return Ok(job),
+            Err(StoreError::NotFound(_)) => {}
+            // Not known is not the same as not there: its own output may lie in its way by now.
+            Err(error) => return Err(Reason::from(error).into()),
+        }
     }
     let (submission, checked) = check_apart(submission).await?;
     let job = job_of(submission, checked);

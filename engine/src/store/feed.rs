@@ -7,6 +7,9 @@ use dvp_model::wire::feed::{Entry, What};
 use super::db::{Row, Tx, Value};
 use super::{Store, StoreError};
 
+/// The query for [`last`].
+pub(super) const LAST: &str = "SELECT seq FROM feed ORDER BY seq DESC LIMIT 1";
+
 /// What a reader of the feed wants.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FeedQuery {
@@ -79,8 +82,7 @@ impl Store {
     /// # Errors
     /// When the database is away.
     pub async fn feed_last(&self) -> Result<u64, StoreError> {
-        let rows = self.db.rows("SELECT seq FROM feed ORDER BY seq DESC LIMIT 1", &[]).await?;
-        Ok(rows.first().map(|row| row.int(0)).transpose()?.unwrap_or(0) as u64)
+        last(&self.db.rows(LAST, &[]).await?)
     }
 
     /// Deletes entries older than `before`, except those of jobs that are still open. How many.
@@ -112,6 +114,11 @@ pub(super) async fn append(
         tx.run(sql, &[at.0.into(), job.into(), body.into()]).await?;
     }
     Ok(())
+}
+
+/// The number of the newest entry, out of the rows of [`LAST`]; 0 when there is none.
+pub(super) fn last(rows: &[Row]) -> Result<u64, StoreError> {
+    Ok(rows.first().map(|row| row.int(0)).transpose()?.unwrap_or(0) as u64)
 }
 
 fn entry(row: &Row) -> Result<Entry, StoreError> {

@@ -1,6 +1,7 @@
 //! The store: jobs, plans, ledger, leases and the feed in SQLite or PostgreSQL, behind one SQL text.
 //! Its clock is the database's. Knows nothing of processes, files or HTTP.
 
+mod cursors;
 mod db;
 mod feed;
 mod jobs;
@@ -23,7 +24,8 @@ pub use plans::Publication;
 use db::{Db, Tx, Value};
 
 /// Schema steps in order; step n brings the schema to version n + 1. Append only.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_jobs.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("migrations/0001_jobs.sql"), include_str!("migrations/0002_cursors.sql")];
 
 /// What the store can answer instead of a result.
 #[derive(Debug, Error)]

@@ -3,6 +3,7 @@
 
 mod host;
 mod http;
+mod queue;
 mod run;
 mod store;
 mod tcp;

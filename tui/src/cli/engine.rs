@@ -85,5 +85,11 @@ fn show(context: &Context, status: Option<&StatusReply>) -> Result<(), Reason> {
         };
         print::out(&format!("{:<8} {word}", service.name))?;
     }
+    if let Some(queue) = &status.queue {
+        print::out(&format!(
+            "broker   {}: {} ready, {} unacked, {} consumers, {} dead letters",
+            queue.name, queue.ready, queue.unacked, queue.consumers, queue.dead
+        ))?;
+    }
     Ok(())
 }

@@ -74,6 +74,7 @@ fn prepared(options: &Options) -> Result<(Config, PathBuf), Errors> {
     config.demo = true;
     // Whatever keeps the person's real jobs: the demo has its own file.
     config.database = None;
+    config.broker = None;
     Ok((config, film))
 }
 

@@ -1,6 +1,8 @@
 //! The queue and the services that the engine uses, each with its age; the engine itself.
 
 use dvp_model::job::StateName;
+use dvp_model::time::Millis;
+use dvp_model::wire::api::QueueFigures;
 use ratatui::layout::Rect;
 
 use crate::state::State;
@@ -72,6 +74,45 @@ fn queue_line(state: &State) -> Line {
     if held > 0 {
         line.extend([bit(", ", Tone::Dim), bit(number(held), Tone::Warn), bit(" held", Tone::Dim)]);
     }
+    if let Some(queue) = data.status.as_ref().and_then(|status| status.value.queue.as_ref()) {
+        line.push(bit("; broker ", Tone::Dim));
+        line.extend(broker_line(queue));
+    }
+    line
+}
+
+/// What the broker counts: not the jobs that wait, but the messages that are no jobs yet.
+fn broker_line(queue: &QueueFigures) -> Line {
+    let strong = |count: u64| if count > 0 { Tone::Strong } else { Tone::Dim };
+    let mut line = vec![
+        bit(number(queue.ready), strong(queue.ready)),
+        bit(" ready, ", Tone::Dim),
+        bit(number(queue.unacked), strong(queue.unacked)),
+        bit(" unacked", Tone::Dim),
+    ];
+    if queue.dead > 0 {
+        let dead = bit(number(queue.dead), Tone::Warn);
+        line.extend([bit(", ", Tone::Dim), dead, bit(" dead", Tone::Dim)]);
+    }
+    line
+}
+
+/// The broker's figures in full, with their age.
+fn broker_row(queue: &QueueFigures, now: Millis) -> Line {
+    let mut line = broker_line(queue);
+    let consumers = match queue.consumers {
+        1 => "1 consumer".to_owned(),
+        count => format!("{} consumers", number(count)),
+    };
+    line.push(bit(
+        format!(
+            ", {consumers}, {:.1}/s in, {:.1}/s out, {} old",
+            queue.in_per_s,
+            queue.out_per_s,
+            age(now.since(queue.at))
+        ),
+        if queue.consumers == 0 { Tone::Warn } else { Tone::Dim },
+    ));
     line
 }
 
@@ -79,7 +120,8 @@ fn queue_line(state: &State) -> Line {
 pub(super) fn draw(state: &State, pen: &mut Pen<'_>, area: Rect) {
     let data = state.data();
     let now = state.shown_now();
-    let engine_rows = 6.min(area.height / 2);
+    let queue = data.status.as_ref().and_then(|status| status.value.queue.as_ref());
+    let engine_rows = (6 + u16::from(queue.is_some())).min(area.height / 2);
     let engine = Rect { height: engine_rows, ..area };
     let inner = pen.boxed(engine, &[bit("Engine", Tone::Title)], &vec![], Tone::Border);
     let Some(status) = &data.status else {
@@ -89,7 +131,7 @@ pub(super) fn draw(state: &State, pen: &mut Pen<'_>, area: Rect) {
     let stale = status.is_stale(now);
     let value = &status.value;
     let kind = if value.background { "in the background" } else { "in a console or command" };
-    let rows: [(&'static str, Line); 4] = [
+    let mut rows: Vec<(&'static str, Line)> = vec![
         (
             "Process",
             vec![bit(
@@ -115,6 +157,9 @@ pub(super) fn draw(state: &State, pen: &mut Pen<'_>, area: Rect) {
             )],
         ),
     ];
+    if let Some(queue) = queue {
+        rows.insert(3, ("Broker", broker_row(queue, now)));
+    }
     for (at, (label, line)) in rows.into_iter().enumerate() {
         let place = row_of(inner, at as u16);
         pen.line(place, &[bit(label, Tone::Dim)]);

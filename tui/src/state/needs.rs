@@ -46,6 +46,7 @@ pub fn needs(data: &Data, now: Millis) -> Vec<Need> {
         });
     }
     services(data, &mut needs);
+    dead_letters(data, &mut needs);
     nodes(data, &mut needs);
     alarms(data, now, &mut needs);
     jobs(data, &mut needs);
@@ -60,12 +61,34 @@ fn services(data: &Data, needs: &mut Vec<Need>) {
                 key: format!("service:{}", service.name),
                 count: 0,
                 what: format!("{}: {}", service.name, fault.text),
-                since: None,
+                since: service.since,
                 jobs: vec![],
                 mends: vec![(Cmd::Open, "look")],
             });
         }
     }
+}
+
+/// Messages of a broker that could not become jobs: whoever sent them may not know.
+fn dead_letters(data: &Data, needs: &mut Vec<Need>) {
+    let queue = data.status.as_ref().and_then(|status| status.value.queue.as_ref());
+    let Some(queue) = queue.filter(|queue| queue.dead > 0) else { return };
+    let name = &queue.name;
+    needs.push(Need {
+        key: "dead letters".into(),
+        count: 0,
+        what: match queue.dead {
+            1 => format!(
+                "1 message of {name} could not become a job: its reason lies in {name}.dead"
+            ),
+            count => format!(
+                "{count} messages of {name} could not become jobs: their reasons lie in {name}.dead"
+            ),
+        },
+        since: None,
+        jobs: vec![],
+        mends: vec![(Cmd::Open, "look")],
+    });
 }
 
 fn nodes(data: &Data, needs: &mut Vec<Need>) {

@@ -24,6 +24,11 @@ pub(super) fn take(state: &mut State, reply: Reply) -> Vec<Action> {
                 then.at = status.at;
                 for (a, b) in then.services.iter_mut().zip(&status.services) {
                     a.at = b.at;
+                    // Counted back from now each time: it may differ by a moment.
+                    a.since = a.since.and(b.since);
+                }
+                if let (Some(a), Some(b)) = (&mut then.queue, &status.queue) {
+                    a.at = b.at;
                 }
                 then == status && !old.is_stale(now)
             });

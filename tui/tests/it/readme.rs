@@ -11,11 +11,9 @@ fn settings() -> String {
     let mut text =
         String::from("| setting | environment | default | means |\n| --- | --- | --- | --- |\n");
     for key in KEYS {
-        let environment = key.name.to_uppercase();
-        text += &format!(
-            "| `{}` | `DVP_{environment}` | {} | {} |\n",
-            key.name, key.default, key.about
-        );
+        let environment = key.variable();
+        text +=
+            &format!("| `{}` | `{environment}` | {} | {} |\n", key.name, key.default, key.about);
     }
     text
 }

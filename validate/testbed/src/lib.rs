@@ -6,5 +6,6 @@ pub mod drive;
 pub mod faults;
 pub mod mpi;
 pub mod postgres;
+pub mod rabbitmq;
 pub mod reference;
 pub mod wait;

@@ -271,6 +271,9 @@ pub struct StatusReply {
     pub counts: std::collections::BTreeMap<String, u64>,
     /// Services that it uses.
     pub services: Vec<Service>,
+    /// The broker's queue, where jobs come from one; none before the broker spoke.
+    #[serde(default)]
+    pub queue: Option<QueueFigures>,
     /// The newest feed entry.
     pub last_seq: u64,
     /// When these figures were taken.
@@ -280,13 +283,37 @@ pub struct StatusReply {
 /// A service that the engine uses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
-    /// What for: `store`, `objects`, `launch`.
+    /// What for: `store`, `objects`, `launch`, `queue`, `events`, `depth`.
     pub name: String,
     /// What serves: `SQLite 3.50`, `folder`, `Open MPI 4.1.4`.
     pub what: String,
     /// What is wrong with it; none when it works.
     pub fault: Option<Reason>,
+    /// Since when it does not work, where that is known.
+    #[serde(default)]
+    pub since: Option<Millis>,
     /// When it was last asked.
+    pub at: Millis,
+}
+
+/// A queue as the broker counts it. Jobs that wait are in the database, and another figure.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QueueFigures {
+    /// Its name.
+    pub name: String,
+    /// Messages that wait for a consumer.
+    pub ready: u64,
+    /// Messages that were delivered and not yet acknowledged.
+    pub unacked: u64,
+    /// Consumers.
+    pub consumers: u64,
+    /// Messages that come in, a second.
+    pub in_per_s: f64,
+    /// Messages that are acknowledged, a second.
+    pub out_per_s: f64,
+    /// Dead letters: messages that could not become jobs.
+    pub dead: u64,
+    /// When the broker was asked.
     pub at: Millis,
 }
 

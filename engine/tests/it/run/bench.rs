@@ -66,6 +66,7 @@ impl Bench {
             slots: 2,
             memory: 64 << 30,
             node: NodeName("here".into()),
+            broker: None,
             timings: Timings { poll: Duration::from_millis(200), ..Timings::default() },
             demo: true,
         }
@@ -205,10 +206,16 @@ pub struct EngineProcess(pub Child);
 
 impl EngineProcess {
     pub fn start(bench: &Bench) -> Self {
+        Self::start_with(bench, &[])
+    }
+
+    /// As [`EngineProcess::start`], with more in its environment.
+    pub fn start_with(bench: &Bench, environment: &[(&str, String)]) -> Self {
         let child = Command::new(env!("CARGO_BIN_EXE_dvp-engine"))
             .arg("--data-dir")
             .arg(bench.folder.path().join("data"))
             .env("DVP_WORKER", worker())
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::inherit())

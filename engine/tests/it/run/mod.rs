@@ -1,7 +1,7 @@
 //! Whole jobs through the engine with real ranks: undisturbed, killed at every step, cancelled, held. The
 //! right bytes are those of an undisturbed run, and its frames are those of one ffmpeg process.
 
-mod bench;
+pub mod bench;
 mod harm;
 mod killed;
 mod servers;

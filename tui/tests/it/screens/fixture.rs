@@ -200,6 +200,7 @@ pub fn status() -> StatusReply {
         name: name.into(),
         what: what.into(),
         fault: None,
+        since: None,
         at: ago(1),
     };
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
@@ -218,6 +219,7 @@ pub fn status() -> StatusReply {
             service("objects", "«folder /home/op/.local/share/dvp/objects»"),
             service("launch", "«Open MPI 4.1.4»"),
         ],
+        queue: None,
         last_seq: 60,
         at: ago(0),
     }
