@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
 use sqlx::sqlite::{
@@ -155,6 +155,15 @@ macro_rules! read_row {
 read_row!(read_sqlite, SqliteRow);
 read_row!(read_postgres, PgRow);
 
+/// How long SQLite's file may be in another's hands.
+const BUSY: Duration = Duration::from_secs(10);
+
+fn is_locked(error: &sqlx::Error) -> bool {
+    // SQLITE_BUSY; extended codes keep it in their lowest byte.
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xff == 5)
+}
+
 /// A pool of connections to either.
 #[derive(Clone)]
 pub(super) enum Db {
@@ -185,13 +194,21 @@ impl Db {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(Duration::from_secs(10));
-        let pool = SqlitePoolOptions::new()
-            .max_connections(4)
-            .acquire_timeout(Duration::from_secs(20))
-            .connect_with(options)
-            .await?;
-        Ok(Db::Sqlite(pool))
+            .busy_timeout(BUSY);
+        let pools = SqlitePoolOptions::new().max_connections(4);
+        let pools = pools.acquire_timeout(Duration::from_secs(20));
+        let until = Instant::now() + BUSY;
+        loop {
+            match pools.clone().connect_with(options.clone()).await {
+                Ok(pool) => return Ok(Db::Sqlite(pool)),
+                // Of two that turn a fresh file's journal into a write-ahead log at the same time SQLite
+                // refuses one at once, without waiting.
+                Err(error) if is_locked(&error) && Instant::now() < until => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// The database's clock as an SQL expression: milliseconds since 1970.

@@ -451,13 +451,20 @@ async fn sqlite_refuses_a_newer_schema() {
     .await;
 }
 
-#[tokio::test]
-async fn two_engines_open_an_empty_sqlite_file_at_once() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn engines_open_an_empty_sqlite_file_at_once() {
     let folder = tempfile::tempdir().unwrap();
-    let url = StoreUrl::Sqlite(folder.path().join("jobs.db"));
-    let opened = futures::future::join_all((0..4).map(|_| Store::open(&url))).await;
-    for (n, store) in opened.into_iter().enumerate() {
-        store.unwrap().job_insert(job(&format!("/out/{n}")), vec![]).await.unwrap();
+    // SQLite refuses one of them now and then only.
+    for round in 0..40 {
+        let url = StoreUrl::Sqlite(folder.path().join(format!("jobs{round}.db")));
+        let opened = (0..4).map(|_| {
+            let url = url.clone();
+            tokio::spawn(async move { Store::open(&url).await })
+        });
+        for (n, store) in futures::future::join_all(opened).await.into_iter().enumerate() {
+            let store = store.unwrap().unwrap();
+            store.job_insert(job(&format!("/out/{n}")), vec![]).await.unwrap();
+        }
     }
 }
 
