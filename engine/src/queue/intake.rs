@@ -102,7 +102,8 @@ async fn session(engine: &Engine, queue: &Queue) -> Result<Infallible, Ended> {
     let link = Link::open(broker, "dvp-engine: intake").await?;
     link.queue(QUEUE).await?;
     link.queue(DEAD).await?;
-    if let Err(reason) = depth::set_policy(broker).await {
+    let policy = async { depth::Api::new(broker)?.set_policy().await };
+    if let Err(reason) = policy.await {
         // Dead letters of ours need no policy; only the broker's own limits do.
         tracing::warn!("the policy of {QUEUE} could not be set: {reason}");
     }

@@ -5,6 +5,7 @@
 //! complains on the way to it, begin again twice as far back, at the file's start at worst. An entry
 //! point whose key flag promises too little is not trusted: decoding begins one entry earlier.
 
+use std::fmt::Arguments;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use dvp_model::error::Reason;
@@ -298,16 +299,12 @@ impl<'a> Pass<'a> {
         if size == (video.source_width, video.source_height) && format == video.source_format {
             return self.check_shape(stamp);
         }
-        Err(Reason::input(format!(
-            "{}: at {} the pictures change from {}x{} {} to {}x{} {format}, which can't be carried yet",
-            self.plan.input.path,
-            moment(self.plan, stamp),
-            video.source_width,
-            video.source_height,
-            video.source_format,
-            size.0,
-            size.1
-        )))
+        Err(self.change(
+            stamp,
+            "the pictures change",
+            format_args!("{}x{} {}", video.source_width, video.source_height, video.source_format),
+            format_args!("{}x{} {format}", size.0, size.1),
+        ))
     }
 
     /// One shape of the pixels throughout, unless the container's word stands above the pictures'.
@@ -319,15 +316,21 @@ impl<'a> Pass<'a> {
         if stated.num > 0 || planned.num * found.den == found.num * planned.den {
             return Ok(());
         }
-        Err(Reason::input(format!(
-            "{}: at {} the shape of the pixels changes from {}:{} to {}:{}, which can't be carried yet",
+        Err(self.change(
+            stamp,
+            "the shape of the pixels changes",
+            format_args!("{}:{}", planned.num, planned.den),
+            format_args!("{}:{}", found.num, found.den),
+        ))
+    }
+
+    /// The reason for a change at a picture that the plan doesn't know.
+    fn change(&self, stamp: i64, what: &str, from: Arguments<'_>, to: Arguments<'_>) -> Reason {
+        Reason::input(format!(
+            "{}: at {} {what} from {from} to {to}, which can't be carried yet",
             self.plan.input.path,
-            moment(self.plan, stamp),
-            planned.num,
-            planned.den,
-            found.num,
-            found.den
-        )))
+            moment(self.plan, stamp)
+        ))
     }
 
     /// The reason for damage at a picture.

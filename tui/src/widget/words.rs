@@ -56,7 +56,7 @@ pub fn film(us: i64) -> String {
     }
 }
 
-/// A size in powers of 1000: `813 B`, `12 MB`, `1.2 GB`.
+/// A size in powers of 1000: `813 B`, `12.9 MB`, `1.2 GB`.
 pub fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["B", "kB", "MB", "GB", "TB", "PB"];
     let mut value = bytes as f64;
