@@ -161,7 +161,9 @@ fn divert_stderr(log: &Path) -> Option<rustix::fd::OwnedFd> {
 
 /// Stops this process and what it started in its group, as Ctrl-Z does; comes back when it goes on.
 pub fn stop_here() {
-    let _ = rustix::process::kill_current_process_group(rustix::process::Signal::TSTP);
+    dvp_engine::exec::local::while_none_starts(|| {
+        let _ = rustix::process::kill_current_process_group(rustix::process::Signal::TSTP);
+    });
 }
 
 /// How this terminal wants to be drawn on.

@@ -1,6 +1,8 @@
 //! Programs on this machine. Holds the only `Command::new` of the engine.
 
+use std::io;
 use std::process::Stdio;
+use std::sync::{PoisonError, RwLock};
 
 use dvp_model::error::Reason;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
@@ -40,11 +42,27 @@ pub fn spawn(invocation: &Invocation) -> Result<Process, Reason> {
         .stderr(Stdio::piped())
         .process_group(0)
         .kill_on_drop(true);
-    let mut child = command
-        .spawn()
+    let mut child = start(&mut command)
         .map_err(|error| Reason::machine(format!("could not start {name}: {error}")))?;
     match (child.stdin.take(), child.stdout.take(), child.stderr.take()) {
         (Some(stdin), Some(stdout), Some(stderr)) => Ok(Process { child, stdin, stdout, stderr }),
         _ => Err(Reason::bug(format!("{name} was started without pipes"))),
     }
+}
+
+/// Held for reading while a program starts: between `vfork` and `exec` child and parent are one.
+static STARTING: RwLock<()> = RwLock::new(());
+
+/// Starts `command`; the one call of `spawn`, for [`while_none_starts`].
+pub(crate) fn start(command: &mut Command) -> io::Result<Child> {
+    let _starting = STARTING.read().unwrap_or_else(PoisonError::into_inner);
+    command.spawn()
+}
+
+/// Does `act`, which stops this process's group, while no program is at its start. A child stopped
+/// before its `exec` would hold up the thread that waits for it, and so the stop of this process: the
+/// shell would wait for ever.
+pub fn while_none_starts(act: impl FnOnce()) {
+    let _none = STARTING.write().unwrap_or_else(PoisonError::into_inner);
+    act();
 }

@@ -9,6 +9,7 @@ use dvp_model::error::{Kind, Reason};
 use dvp_model::path::printable;
 
 use crate::config::Config;
+use crate::exec::local;
 
 /// How `dvp-engine` begins the line that says why it ends.
 pub const REASON_PREFIX: &str = "dvp-engine: ";
@@ -48,7 +49,7 @@ impl Started {
             .stdout(out)
             .stderr(err)
             .kill_on_drop(false);
-        let child = command.spawn().map_err(|error| {
+        let child = local::start(&mut command).map_err(|error| {
             Reason::machine(format!(
                 "cannot start the background engine {}: {error}; give its place in DVP_ENGINE",
                 printable(&config.engine.to_string_lossy())

@@ -89,6 +89,16 @@ impl Terminal {
         });
     }
 
+    /// Waits until the shell asks for a command: the terminal is its own again.
+    #[track_caller]
+    fn prompts(&self) {
+        wait_for("the prompt", LIMIT, || {
+            let seen = self.text();
+            let last = seen.trim_end().lines().last().map(str::trim_end);
+            if last == Some("prompt>") { Ok(()) } else { Err(format!("no prompt on:\n{seen}")) }
+        });
+    }
+
     #[track_caller]
     fn ends(&mut self) -> u32 {
         let child = &mut self.child;
@@ -161,11 +171,12 @@ fn tells_what_is_wrong_with_an_input_beside_its_field() {
 #[test]
 fn a_shell_stops_it_and_brings_it_back() {
     let mut terminal = Terminal::open(true);
-    terminal.sees("prompt>");
+    terminal.prompts();
     terminal.keys("\"$CONSOLE\"\n");
     terminal.sees("Nothing needs you");
     terminal.keys("\x1a");
     terminal.sees("Stopped");
+    terminal.prompts();
     assert!(!terminal.on_other_screen());
     terminal.keys("echo in the shell\n");
     terminal.sees("\nin the shell");
@@ -175,7 +186,7 @@ fn a_shell_stops_it_and_brings_it_back() {
     terminal.keys("2");
     terminal.sees("No job yet");
     terminal.keys("\x03");
-    terminal.sees("prompt>");
+    terminal.prompts();
     assert!(!terminal.on_other_screen());
     terminal.keys("exit 7\n");
     assert_eq!(terminal.ends(), 7);
