@@ -4,6 +4,7 @@
 mod assemble;
 pub mod audio;
 mod av;
+mod bytes;
 mod chunk;
 mod color;
 mod decode;

@@ -1,16 +1,14 @@
 //! Writes the output's container through libavformat: bit-exact, times as given, through our own file
 //! handle, so that a full disk is told from everything else. Knows nothing of plans or objects' places.
 //!
-//! Unsafe because libav is C and calls back with bytes. Sound because context, I/O context and file are
-//! owned together, the file at a fixed address, and freed in that order; callbacks touch only that file and
-//! can't panic.
+//! Unsafe because libav is C. Sound because the context and its I/O are owned together, and freed in that
+//! order.
 #![allow(unsafe_code)]
 
-use std::ffi::{CString, c_int, c_void};
-use std::fs::{File, OpenOptions};
+use std::ffi::{CString, c_int};
+use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
 use std::ptr;
 
 use dvp_model::FilePath;
@@ -20,12 +18,10 @@ use dvp_model::time::Ratio;
 use ffmpeg_next::ffi;
 
 use super::av::{self, AvError, Dict, NO_PTS, Packet};
+use super::bytes::Io;
 use super::log;
 use super::object::{self, Stream};
 use super::parameters::Parameters;
-
-/// Bytes written at once.
-const BUFFER: usize = 1 << 20;
 
 /// A track to write.
 pub struct Track<'a> {
@@ -60,19 +56,11 @@ impl Times {
     }
 }
 
-/// The file above libav.
-struct Bytes {
-    file: File,
-    at: u64,
-    size: u64,
-    error: Option<io::Error>,
-}
-
 /// A container in the making.
 pub struct Muxer {
     context: *mut ffi::AVFormatContext,
-    io: *mut ffi::AVIOContext,
-    bytes: Box<Bytes>,
+    // Dropped after the context, which writes through it.
+    io: Io,
     path: FilePath,
 }
 
@@ -90,12 +78,8 @@ impl Muxer {
         log::forget();
         let file = OpenOptions::new().write(true).create(true).truncate(true).open(path);
         let file = file.map_err(|error| no_place(path, &error))?;
-        let mut muxer = Muxer {
-            context: ptr::null_mut(),
-            io: ptr::null_mut(),
-            bytes: Box::new(Bytes { file, at: 0, size: 0, error: None }),
-            path: path.clone(),
-        };
+        let io = Io::writer(file)?;
+        let mut muxer = Muxer { context: ptr::null_mut(), io, path: path.clone() };
         muxer.connect(container)?;
         let tags = tags.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         // SAFETY: an open context, which takes over the dictionary; it had none.
@@ -129,22 +113,8 @@ impl Muxer {
         let url = [b"file:", self.path.as_path().as_os_str().as_bytes()].concat();
         let url =
             CString::new(url).map_err(|_| Reason::bug("a file name with a NUL was opened"))?;
-        // SAFETY: contexts and buffer are freshly allocated; `bytes` is boxed and outlives both.
+        // SAFETY: the context is freshly allocated; its I/O outlives it.
         let code = unsafe {
-            let buffer = ffi::av_malloc(BUFFER).cast::<u8>();
-            self.io = ffi::avio_alloc_context(
-                buffer,
-                BUFFER as c_int,
-                1,
-                ptr::from_mut::<Bytes>(&mut self.bytes).cast(),
-                None,
-                Some(write),
-                Some(seek),
-            );
-            if self.io.is_null() {
-                ffi::av_free(buffer.cast());
-                return Err(Reason::machine("out of memory"));
-            }
             let code = ffi::avformat_alloc_output_context2(
                 &mut self.context,
                 ptr::null_mut(),
@@ -152,7 +122,7 @@ impl Muxer {
                 ptr::null(),
             );
             if let Some(context) = self.context.as_mut() {
-                context.pb = self.io;
+                context.pb = self.io.raw();
                 context.url = ffi::av_strdup(url.as_ptr());
                 // No dates, no random ids, no versions. Times stay as they are given.
                 context.flags |= ffi::AVFMT_FLAG_CUSTOM_IO | ffi::AVFMT_FLAG_BITEXACT;
@@ -245,17 +215,14 @@ impl Muxer {
     /// `Machine` when writing fails.
     pub fn finish(mut self) -> Result<(), Reason> {
         // SAFETY: an open context whose header was written; its last call but the freeing.
-        let code = unsafe {
-            let code = ffi::av_write_trailer(self.context);
-            ffi::avio_flush(self.io);
-            code
-        };
+        let code = unsafe { ffi::av_write_trailer(self.context) };
+        self.io.flush();
         self.check(code, "its end")?;
-        self.bytes.file.sync_all().map_err(|error| unwritable(&self.path, &error))
+        self.io.file().sync_all().map_err(|error| unwritable(&self.path, &error))
     }
 
     fn check(&mut self, code: c_int, what: &str) -> Result<(), Reason> {
-        if let Some(error) = self.bytes.error.take() {
+        if let Some(error) = self.io.take_error() {
             return Err(unwritable(&self.path, &error));
         }
         match av::check(code) {
@@ -271,15 +238,8 @@ impl Muxer {
 
 impl Drop for Muxer {
     fn drop(&mut self) {
-        // SAFETY: the format context goes first (it does not own the I/O context: CUSTOM_IO), then the I/O
-        // context's buffer, which libav may have replaced, then the I/O context.
-        unsafe {
-            ffi::avformat_free_context(self.context);
-            if !self.io.is_null() {
-                ffi::av_freep((&raw mut (*self.io).buffer).cast());
-                ffi::avio_context_free(&mut self.io);
-            }
-        }
+        // SAFETY: a context of ours, or null. It does not own its I/O (CUSTOM_IO).
+        unsafe { ffi::avformat_free_context(self.context) }
     }
 }
 
@@ -302,45 +262,5 @@ fn unwritable(path: &FilePath, error: &io::Error) -> Reason {
             Reason::machine(format!("{path} can't be written: the disk is full; make room"))
         }
         _ => Reason::machine(format!("{path} can't be written: {error}")),
-    }
-}
-
-unsafe extern "C" fn write(opaque: *mut c_void, buffer: *mut u8, size: c_int) -> c_int {
-    // SAFETY: `opaque` is the boxed `Bytes` of an open muxer; libav calls from the thread that uses it, with
-    // a buffer of `size` bytes.
-    let (bytes, buffer) = unsafe {
-        let bytes = &mut *opaque.cast::<Bytes>();
-        (bytes, std::slice::from_raw_parts(buffer, size.max(0) as usize))
-    };
-    match bytes.file.write_all_at(buffer, bytes.at) {
-        Ok(()) => {
-            bytes.at += buffer.len() as u64;
-            bytes.size = bytes.size.max(bytes.at);
-            size
-        }
-        Err(error) => {
-            let code = error.raw_os_error().unwrap_or(5);
-            bytes.error.get_or_insert(error);
-            ffi::AVERROR(code)
-        }
-    }
-}
-
-unsafe extern "C" fn seek(opaque: *mut c_void, offset: i64, whence: c_int) -> i64 {
-    // SAFETY: as in `write`.
-    let bytes = unsafe { &mut *opaque.cast::<Bytes>() };
-    let base = match whence & !(ffi::AVSEEK_FORCE as c_int) {
-        0 => 0,
-        1 => bytes.at as i64,
-        2 => bytes.size as i64,
-        whence if whence == ffi::AVSEEK_SIZE as c_int => return bytes.size as i64,
-        _ => return i64::from(ffi::AVERROR(22)),
-    };
-    match base.checked_add(offset) {
-        Some(to) if to >= 0 => {
-            bytes.at = to as u64;
-            to
-        }
-        _ => i64::from(ffi::AVERROR(22)),
     }
 }

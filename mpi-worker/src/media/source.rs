@@ -1,12 +1,11 @@
 //! Opens an input: only mp4, mov and Matroska, only this one file, within bounds, and only if it still is
 //! the file that was planned. All reading goes through our own file handle: libav opens nothing.
 //!
-//! Unsafe because libav is C and calls back for bytes. Sound because the context, its I/O context and the
-//! file it reads are owned together, at fixed addresses, and freed in that order; callbacks touch only
-//! that file and can't panic.
+//! Unsafe because libav is C. Sound because the context and its I/O are owned together, and freed in that
+//! order.
 #![allow(unsafe_code)]
 
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{c_char, c_int};
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -18,6 +17,7 @@ use dvp_model::media::Identity;
 use ffmpeg_next::ffi;
 
 use super::av::{self, AvError, Dict, Packet};
+use super::bytes::Io;
 use super::log;
 
 /// Most streams of a file.
@@ -26,26 +26,14 @@ const MOST_STREAMS: c_int = 64;
 const LARGEST_SIDE: c_int = 16384;
 /// Most pixels of a picture.
 pub const MOST_PIXELS: i64 = 8192 * 8192;
-/// Bytes read at once.
-const BUFFER: usize = 1 << 16;
 /// Demuxers that may run.
 const FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm";
-
-/// The file below libav.
-struct Bytes {
-    file: File,
-    at: u64,
-    size: u64,
-    /// Payload is not wanted: give zeros without reading (see [`Source::skim`]).
-    skim: bool,
-    error: Option<io::Error>,
-}
 
 /// An opened input.
 pub struct Source {
     context: *mut ffi::AVFormatContext,
-    io: *mut ffi::AVIOContext,
-    bytes: Box<Bytes>,
+    // Dropped after the context, which reads through it.
+    io: Io,
     path: FilePath,
     identity: Identity,
 }
@@ -78,14 +66,8 @@ impl Source {
         }
         log::forget();
         let format = detect(path, &file)?;
-        let bytes = Box::new(Bytes { file, at: 0, size: identity.size, skim: false, error: None });
-        let mut source = Source {
-            context: ptr::null_mut(),
-            io: ptr::null_mut(),
-            bytes,
-            path: path.clone(),
-            identity,
-        };
+        let io = Io::reader(file, identity.size)?;
+        let mut source = Source { context: ptr::null_mut(), io, path: path.clone(), identity };
         source.connect(format)?;
         source.check_bounds()?;
         if probe {
@@ -95,30 +77,15 @@ impl Source {
     }
 
     fn connect(&mut self, format: *const ffi::AVInputFormat) -> Result<(), Reason> {
-        let no_memory = || Reason::machine("out of memory");
         let mut options =
             Dict::new([("format_whitelist", FORMATS), ("protocol_whitelist", "none")]);
-        // SAFETY: buffer and contexts are freshly allocated; `bytes` is boxed and outlives both.
+        // SAFETY: the context is freshly allocated; its I/O outlives it.
         let code = unsafe {
-            let buffer = ffi::av_malloc(BUFFER).cast::<u8>();
-            self.io = ffi::avio_alloc_context(
-                buffer,
-                BUFFER as c_int,
-                0,
-                ptr::from_mut::<Bytes>(&mut self.bytes).cast(),
-                Some(read),
-                None,
-                Some(seek),
-            );
-            if self.io.is_null() {
-                ffi::av_free(buffer.cast());
-                return Err(no_memory());
-            }
             let mut context = ffi::avformat_alloc_context();
             if context.is_null() {
-                return Err(no_memory());
+                return Err(Reason::machine("out of memory"));
             }
-            (*context).pb = self.io;
+            (*context).pb = self.io.raw();
             (*context).flags |= ffi::AVFMT_FLAG_CUSTOM_IO;
             (*context).io_open = Some(refuse_open);
             (*context).max_streams = MOST_STREAMS;
@@ -133,7 +100,7 @@ impl Source {
     /// Why the file can't be opened, for a person.
     fn unfit(&mut self, error: AvError) -> Reason {
         let path = self.path.clone();
-        if let Some(failed) = self.bytes.error.take() {
+        if let Some(failed) = self.io.take_error() {
             return unreadable(&path, &failed);
         }
         if log::said("moov atom not found") {
@@ -220,12 +187,12 @@ impl Source {
     /// From here on packets are wanted for their times alone: their bytes read as zeros, at memory speed.
     /// Only for mp4 and mov, whose index lies in one place.
     pub fn skim(&mut self) {
-        self.bytes.skim = true;
+        self.io.skim();
     }
 
     /// Where reading stands, in bytes of the file.
     pub fn position(&self) -> u64 {
-        self.bytes.at
+        self.io.position()
     }
 
     /// The file.
@@ -250,7 +217,7 @@ impl Source {
         packet.clear();
         // SAFETY: an open context and an empty packet.
         let code = unsafe { ffi::av_read_frame(self.context, packet.raw()) };
-        if let Some(error) = self.bytes.error.take() {
+        if let Some(error) = self.io.take_error() {
             return Err(unreadable(&self.path, &error));
         }
         match av::check(code) {
@@ -265,7 +232,7 @@ impl Source {
     /// The file's first bytes, at most `size`.
     pub fn head(&self, size: usize) -> Result<Vec<u8>, Reason> {
         let mut head = vec![0; size];
-        let read = self.bytes.file.read_at(&mut head, 0);
+        let read = self.io.file().read_at(&mut head, 0);
         head.truncate(read.map_err(|error| unreadable(&self.path, &error))?);
         Ok(head)
     }
@@ -286,7 +253,7 @@ impl Source {
     /// `Input` when it isn't.
     pub fn still_same(&self) -> Result<(), Reason> {
         let found = std::fs::metadata(&self.path).map_err(|_| changed(&self.path))?;
-        let open = self.bytes.file.metadata().map_err(|error| unreadable(&self.path, &error))?;
+        let open = self.io.file().metadata().map_err(|error| unreadable(&self.path, &error))?;
         let same =
             [found, open].iter().all(|file| same(&self.identity, &identity(&self.path, file)));
         if same { Ok(()) } else { Err(changed(&self.path)) }
@@ -295,15 +262,8 @@ impl Source {
 
 impl Drop for Source {
     fn drop(&mut self) {
-        // SAFETY: the format context goes first (it does not own the I/O context: CUSTOM_IO), then the
-        // I/O context's buffer, which libav may have replaced, then the I/O context.
-        unsafe {
-            ffi::avformat_close_input(&mut self.context);
-            if !self.io.is_null() {
-                ffi::av_freep((&raw mut (*self.io).buffer).cast());
-                ffi::avio_context_free(&mut self.io);
-            }
-        }
+        // SAFETY: a context of ours, or null. It does not own its I/O (CUSTOM_IO).
+        unsafe { ffi::avformat_close_input(&mut self.context) }
     }
 }
 
@@ -377,55 +337,6 @@ fn detect(path: &FilePath, file: &File) -> Result<*const ffi::AVInputFormat, Rea
     Err(Reason::input(format!(
         "{path} is not mp4, mov or mkv, which are read (it looks like {long_name})"
     )))
-}
-
-unsafe extern "C" fn read(opaque: *mut c_void, buffer: *mut u8, size: c_int) -> c_int {
-    // SAFETY: `opaque` is the boxed `Bytes` of an open source; libav calls from the thread that uses it.
-    let bytes = unsafe { &mut *opaque.cast::<Bytes>() };
-    let wanted = (size.max(0) as u64).min(bytes.size.saturating_sub(bytes.at)) as usize;
-    if wanted == 0 {
-        return ffi::AVERROR_EOF;
-    }
-    // SAFETY: libav gives a buffer of `size` bytes.
-    let buffer = unsafe { std::slice::from_raw_parts_mut(buffer, wanted) };
-    if bytes.skim {
-        buffer.fill(0);
-        bytes.at += wanted as u64;
-        return wanted as c_int;
-    }
-    loop {
-        match bytes.file.read_at(buffer, bytes.at) {
-            Ok(0) => return ffi::AVERROR_EOF,
-            Ok(read) => {
-                bytes.at += read as u64;
-                return read as c_int;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => {
-                bytes.error = Some(error);
-                return ffi::AVERROR(5);
-            }
-        }
-    }
-}
-
-unsafe extern "C" fn seek(opaque: *mut c_void, offset: i64, whence: c_int) -> i64 {
-    // SAFETY: as in `read`.
-    let bytes = unsafe { &mut *opaque.cast::<Bytes>() };
-    let base = match whence & !(ffi::AVSEEK_FORCE as c_int) {
-        0 => 0,
-        1 => bytes.at as i64,
-        2 => bytes.size as i64,
-        whence if whence == ffi::AVSEEK_SIZE as c_int => return bytes.size as i64,
-        _ => return i64::from(ffi::AVERROR(22)),
-    };
-    match base.checked_add(offset) {
-        Some(to) if to >= 0 => {
-            bytes.at = to as u64;
-            to
-        }
-        _ => i64::from(ffi::AVERROR(22)),
-    }
 }
 
 /// Nothing else is ever opened: no playlist's entries, no data references.
