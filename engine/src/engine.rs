@@ -17,6 +17,7 @@ use rustix::process::Signal;
 
 use crate::exec::tag;
 use crate::launch::{mpirun, tool};
+use crate::nodes::cluster::{self, Access, Cluster};
 use crate::objects::Folder;
 use crate::queue::{self, Broker, Queue};
 use crate::reconcile::reap;
@@ -47,6 +48,8 @@ pub struct Settings {
     pub timings: Timings,
     /// A rank may be killed on request.
     pub demo: bool,
+    /// How the machines of the cluster are reached.
+    pub access: Access,
 }
 
 /// How long things take and last. Tests shorten them.
@@ -96,6 +99,7 @@ pub struct Engine {
     pub(crate) tasks: Tasks,
     /// How RabbitMQ stands, where it is used.
     pub(crate) queue: Option<Arc<Queue>>,
+    pub(crate) cluster: Arc<Cluster>,
     /// Whether it dispatches, or only looks.
     serves: bool,
 }
@@ -111,6 +115,8 @@ impl Engine {
         let pid = std::process::id();
         engine.store.feed_append(None, vec![What::EngineStarted { pid }]).await?;
         reap::reap_plans(&engine).await?;
+        engine.cluster.refresh(&engine).await?;
+        engine.tasks.spawn_until_stop(cluster::watch(engine.clone()));
         engine.tasks.spawn(dispatch::serve(engine.clone()));
         queue::start(&engine);
         Ok(engine)
@@ -130,7 +136,10 @@ impl Engine {
         };
         std::fs::create_dir_all(&settings.data_dir).map_err(unusable)?;
         let folder = settings.data_dir.canonicalize().map_err(unusable)?;
-        let objects = Folder::open(folder.join("objects")).map_err(unusable)?;
+        let shared = settings.access.shared_dir.as_ref().unwrap_or(&folder).join("objects");
+        let objects = Folder::open(shared.clone()).map_err(|error| {
+            Reason::machine(format!("the folder {} can't be used: {error}", shared.display()))
+        })?;
         let store = Store::open(&settings.store).await?;
         let place = Place {
             node: settings.node.clone(),
@@ -147,6 +156,7 @@ impl Engine {
             live: Arc::default(),
             tasks: Tasks::new(),
             queue,
+            cluster: Arc::default(),
             serves: false,
         })
     }
@@ -179,6 +189,22 @@ impl Engine {
     /// Slots in use now.
     pub fn slots_used(&self) -> u32 {
         self.live_mut().values().map(|live| live.slots).sum()
+    }
+
+    /// Slots and bytes that runs use on the machines of the cluster, beside those of `job`.
+    pub(crate) fn used_on_nodes(
+        live: &BTreeMap<JobId, Live>,
+        job: Option<JobId>,
+    ) -> BTreeMap<NodeName, (u32, u64)> {
+        let mut used: BTreeMap<NodeName, (u32, u64)> = BTreeMap::new();
+        for (_, live) in live.iter().filter(|(id, _)| Some(**id) != job) {
+            for (node, slots) in &live.places {
+                let entry = used.entry(node.clone()).or_default();
+                entry.0 += slots;
+                entry.1 += u64::from(*slots).saturating_mul(live.memory_per_slot);
+            }
+        }
+        used
     }
 
     /// The worker's versions; asked again when its file changed.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::Reason;
-use crate::id::NodeName;
+use crate::id::{NodeName, RunTag};
 use crate::time::Millis;
 
 /// A node as the operator sees it.
@@ -35,6 +35,53 @@ pub enum Duty {
     Draining,
     /// The engine set it aside, for this reason.
     SetAside(Reason),
+}
+
+/// A machine of the cluster as the store keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its host name or address, which is its name too.
+    pub name: NodeName,
+    /// Who logs in.
+    pub user: String,
+    /// Port of its sshd.
+    pub port: u16,
+    /// Ranks that may run there.
+    pub slots: u32,
+    /// Memory that ranks may use there, bytes; 0 while unknown.
+    pub memory: u64,
+    /// Whether it is given work.
+    pub duty: Duty,
+    /// The accepted host key, `ssh-ed25519 AAAA...`; empty where a certificate vouches for it.
+    pub host_key: String,
+    /// Launches whose remains are still to be ended there.
+    #[serde(default)]
+    pub unreaped: Vec<RunTag>,
+}
+
+/// One step from a name to a node that works.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rung {
+    /// Its name: `resolve`, `tcp`, `host key`, ...
+    pub name: String,
+    /// What was found; or why it failed and the command that mends it.
+    pub found: Result<String, Reason>,
+}
+
+/// How far a machine came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Climb {
+    /// The machine.
+    pub name: NodeName,
+    /// The rungs in order; the last one may have failed.
+    pub rungs: Vec<Rung>,
+}
+
+impl Climb {
+    /// Why it did not come to the top, if it did not.
+    pub fn fault(&self) -> Option<&Reason> {
+        self.rungs.iter().find_map(|rung| rung.found.as_ref().err())
+    }
 }
 
 /// SSH connectivity.

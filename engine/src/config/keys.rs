@@ -70,6 +70,17 @@ pub const KEYS: &[Key] = &[
         "",
         "its management API (default: http://, rmq_host, :15672)",
     ),
+    key("ssh_key", "", "the private key for the nodes (default: those that ssh finds)"),
+    key("known_hosts", "", "host keys or a host CA that nodes are known by, besides accepted ones"),
+    key("inventory", "", "a hostfile whose machines become nodes at the start"),
+    named(
+        "mpi_master_host",
+        "MPI_MASTER_HOST",
+        "",
+        "the node that mpirun runs on (default: the first of a launch)",
+    ),
+    key("network", "", "the network that ranks speak over, such as 10.0.0.0/24"),
+    key("shared_dir", "", "a folder that all nodes mount; objects lie in it (default: data_dir)"),
     key("linger_s", "60", "seconds a background engine stays after its last job and client"),
     key("log", "info", "what is logged, in tracing's filter syntax"),
 ];

@@ -10,12 +10,15 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use dvp_model::NodeName;
 use dvp_model::error::Reason;
 use dvp_model::wire::api::Errors;
 
 use crate::queue::Broker;
 
 pub use keys::{KEYS, Key};
+
+use crate::nodes::cluster::Access;
 pub use layers::{Entry, Environment, Source};
 
 /// Settings, resolved and checked.
@@ -39,6 +42,8 @@ pub struct Config {
     pub listen: Option<SocketAddr>,
     /// RabbitMQ; none: no jobs from a queue.
     pub broker: Option<Broker>,
+    /// How the machines of the cluster are reached.
+    pub access: Access,
     /// How long a background engine stays after its last open job and last client, in seconds.
     pub linger_s: u64,
     /// What is logged, in tracing's filter syntax.
@@ -136,6 +141,9 @@ impl Config {
             Some(path) if !path.as_os_str().is_empty() => places::absolute(path),
             _ => places::beside_this_program(name),
         };
+        let set = |name: &str| {
+            path(name).filter(|path| !path.as_os_str().is_empty()).map(places::absolute)
+        };
         Some(Self {
             socket: places::socket(&data_dir, env),
             worker: beside(path("worker"), "dvp-worker"),
@@ -146,6 +154,14 @@ impl Config {
             database: text("database").filter(|text| !text.is_empty()),
             listen,
             broker,
+            access: Access {
+                key: set("ssh_key"),
+                known_hosts: set("known_hosts"),
+                inventory: set("inventory"),
+                shared_dir: set("shared_dir"),
+                head: text("mpi_master_host").filter(|text| !text.is_empty()).map(NodeName),
+                network: text("network").filter(|text| !text.is_empty()),
+            },
             linger_s,
             log: text("log").unwrap_or_default(),
             demo: false,
@@ -192,6 +208,13 @@ impl Config {
     pub fn log_file(&self) -> PathBuf {
         self.data_dir.join("engine.log")
     }
+}
+
+/// Who runs this process, by name; `root` where that can't be told.
+pub fn user_name() -> String {
+    let env = Environment::of_process();
+    let name = env.get("USER").or_else(|| env.get("LOGNAME"));
+    name.map_or_else(|| "root".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]

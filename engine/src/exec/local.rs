@@ -3,8 +3,10 @@
 use std::io;
 use std::process::Stdio;
 use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
 
 use dvp_model::error::Reason;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
 use super::{Invocation, kept};
@@ -65,4 +67,51 @@ pub(crate) fn start(command: &mut Command) -> io::Result<Child> {
 pub fn while_none_starts(act: impl FnOnce()) {
     let _none = STARTING.write().unwrap_or_else(PoisonError::into_inner);
     act();
+}
+
+/// What a program said until its end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// Its exit code; none when a signal ended it.
+    pub code: Option<i32>,
+    /// Its output.
+    pub out: String,
+    /// Its errors.
+    pub err: String,
+}
+
+impl Said {
+    /// The last line of its errors that holds anything.
+    pub fn last_words(&self) -> &str {
+        self.err.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or("no word")
+    }
+}
+
+/// Runs a program to its end with `input`; it is killed when that takes longer than `patience`.
+///
+/// # Errors
+/// When it can't be started, or is not done in time.
+pub async fn ask(
+    invocation: &Invocation,
+    input: &[u8],
+    patience: Duration,
+) -> Result<Said, Reason> {
+    let Process { mut child, mut stdin, mut stdout, mut stderr } = spawn(invocation)?;
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let work = async {
+        let write = async move {
+            // Who ends early says why on its own.
+            let _ = stdin.write_all(input).await;
+        };
+        let read = async { stdout.read_to_end(&mut out).await };
+        let _ = tokio::join!(write, read, stderr.read_to_end(&mut err));
+        child.wait().await
+    };
+    let name = invocation.program.display();
+    let status = tokio::time::timeout(patience, work)
+        .await
+        .map_err(|_| Reason::machine(format!("no answer in {} s", patience.as_secs())))?
+        .map_err(|error| Reason::machine(format!("{name} can't be waited for: {error}")))?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok(Said { code: status.code(), out: text(&out), err: text(&err) })
 }

@@ -2,6 +2,7 @@
 //! sure end of everything that carries a tag. Knows nothing of what the programs do.
 
 pub mod local;
+pub mod ssh;
 pub mod tag;
 
 use std::ffi::{OsStr, OsString};

@@ -260,6 +260,7 @@ fn settings(config: &Config) -> Settings {
         broker: config.broker.clone(),
         timings: Timings::default(),
         demo: config.demo,
+        access: config.access.clone(),
     }
 }
 

@@ -4,21 +4,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use dvp_model::FilePath;
 use dvp_model::error::Reason;
+use dvp_model::node::{Duty, Member};
 use dvp_model::time::Millis;
 use dvp_model::wire::api::{
-    Cancel, DryRun, DryRunReply, Errors, Feed, Find, Hold, JobGet, Jobs, KillRank, Nodes, Release,
-    Retry, Service, SetPriority, Status, StatusReply, Stop, Stopping, Submit, SubmitAll,
+    Cancel, DryRun, DryRunReply, Errors, Feed, Find, Hold, JobGet, Jobs, KillRank, NodeAdd,
+    NodeCheck, NodeDrain, NodeRemove, NodeUndrain, Nodes, Release, Retry, Service, SetPriority,
+    Status, StatusReply, Stop, Stopping, Submit, SubmitAll,
 };
 use dvp_model::wire::feed::Entry;
 use dvp_model::wire::worker::PlanRequest;
+use dvp_model::{FilePath, NodeName};
 use tokio_util::sync::CancellationToken;
 
 use super::{Activity, Routes};
 use crate::engine::Engine;
 use crate::jobs::{command, submit};
-use crate::nodes;
+use crate::nodes::{self, ladder};
 use crate::store::FeedQuery;
 use crate::tasks::Tasks;
 
@@ -114,12 +116,33 @@ pub fn router(app: Arc<App>) -> Router {
         })
         .call::<Feed, _, _>(feed)
         .call::<Nodes, _, _>(|app, _| async move {
-            let node = app.node.node(&app.engine);
-            if node.health.is_some() {
-                return Ok(vec![node]);
+            if app.node.node(&app.engine).health.is_none() {
+                app.node.look(&app.engine).await;
             }
-            app.node.look(&app.engine).await;
-            Ok(vec![app.node.node(&app.engine)])
+            let mut all = vec![app.node.node(&app.engine)];
+            let used = Engine::used_on_nodes(&app.engine.live(), None);
+            all.extend(app.engine.cluster.nodes(&used));
+            Ok(all)
+        })
+        .call::<NodeAdd, _, _>(|app, call| async move { Ok(ladder::add(&app.engine, call).await?) })
+        .call::<NodeCheck, _, _>(|app, call| async move {
+            Ok(ladder::check(&app.engine, &call.name).await?)
+        })
+        .call::<NodeDrain, _, _>(|app, call| async move {
+            node_change(&app, &call.name, |member| member.duty = Duty::Draining).await
+        })
+        .call::<NodeUndrain, _, _>(|app, call| async move {
+            let undrain = |member: &mut Member| {
+                if member.duty == Duty::Draining {
+                    member.duty = Duty::Active;
+                }
+            };
+            node_change(&app, &call.name, undrain).await
+        })
+        .call::<NodeRemove, _, _>(|app, call| async move {
+            let removed = app.engine.store().node_remove(&call.name).await.map_err(Reason::from)?;
+            app.engine.cluster.refresh(&app.engine).await?;
+            Ok(removed)
         })
         .call::<Status, _, _>(|app, _| async move { Ok(status(&app).await?) })
         .call::<KillRank, _, _>(|app, call| async move { Ok(app.engine.kill_rank(call.id).await?) })
@@ -135,6 +158,17 @@ pub fn router(app: Arc<App>) -> Router {
             Ok(Stopping { pid })
         })
         .finish(app)
+}
+
+async fn node_change(
+    app: &App,
+    name: &NodeName,
+    edit: impl FnOnce(&mut Member) + Send,
+) -> Result<Member, Errors> {
+    let changed = app.engine.store().node_change(name, edit).await.map_err(Reason::from)?;
+    app.engine.cluster.refresh(&app.engine).await?;
+    app.engine.nudge();
+    Ok(changed)
 }
 
 async fn dry_run(app: Arc<App>, call: DryRun) -> Result<DryRunReply, Errors> {

@@ -4,4 +4,5 @@
 pub mod folder;
 pub mod link;
 pub mod mpirun;
+pub mod spread;
 pub mod tool;

@@ -1,6 +1,12 @@
-//! The machines that work: for now this one. Keeps its newest figures and their age, so that whoever
-//! asks never waits. Knows nothing of jobs.
+//! The machines that work: this one, and those of the cluster. Keeps their newest figures and their age, so
+//! that whoever asks never waits. Knows nothing of jobs.
 
+pub(crate) mod agent;
+pub mod cluster;
+mod figures;
+pub mod inventory;
+pub mod ladder;
+pub mod prepare;
 mod probe;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -47,7 +53,8 @@ impl Local {
         Node {
             name: NodeName(settings.node.0.clone()),
             local: true,
-            slots: settings.slots,
+            // With a cluster this machine plans and assembles, and gives no ranks.
+            slots: if engine.cluster.is_empty() { settings.slots } else { 0 },
             slots_used: engine.slots_used(),
             duty: Duty::Active,
             health: self.known().health.clone(),

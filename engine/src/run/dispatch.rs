@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use dvp_model::JobId;
 use dvp_model::error::Reason;
 use dvp_model::job::step::{Event, step};
 use dvp_model::job::{Job, State, StateName};
 use dvp_model::schedule::{Free, Start, Waiting, room, schedule};
 use dvp_model::wire::feed::What;
+use dvp_model::{JobId, NodeName};
 
 use super::guard::boottime_ms;
 use super::{Live, plan, supervise};
@@ -129,7 +129,7 @@ async fn start_runs(engine: &Engine, active: &Active, queued: &[Job]) -> Result<
     if waiting.is_empty() {
         return Ok(());
     }
-    for start in schedule(&waiting, &[engine.free()]) {
+    for start in schedule(&waiting, &engine.free()) {
         let Some(wanted) = waiting.iter().find(|waiting| waiting.job == start.job) else {
             continue;
         };
@@ -165,12 +165,15 @@ async fn begin_run(
 ) -> Result<(), StoreError> {
     let lease_ms = engine.settings.timings.lease.as_millis() as i64;
     let claimed_at_ms = boottime_ms();
-    let node = engine.settings.node.clone();
     let ranks = start.ranks;
+    let nodes: Vec<NodeName> = start.places.iter().map(|(node, _)| node.clone()).collect();
+    let here = start.places.iter().all(|(node, _)| engine.cluster.member(node).is_none());
     let note = |job: &mut Job, _| {
         job.ranks = ranks;
-        if !job.nodes.contains(&node) {
-            job.nodes.push(node);
+        for node in nodes {
+            if !job.nodes.contains(&node) {
+                job.nodes.push(node);
+            }
         }
         let reused = job.chunks_done + u32::from(job.sound_done);
         vec![What::Launched { epoch: job.epoch, ranks, nodes: job.nodes.clone(), reused }]
@@ -184,6 +187,7 @@ async fn begin_run(
     };
     let live = Live {
         slots: start.slots(),
+        places: if here { Vec::new() } else { start.places.clone() },
         memory_per_slot: memory_per_rank,
         frames_before: job.frames_done,
         ..Live::default()
@@ -201,12 +205,16 @@ async fn begin_run(
 }
 
 impl Engine {
-    /// What this machine has left for ranks.
-    pub fn free(&self) -> Free {
-        self.free_beside(&self.live_mut(), None)
+    /// What the machines of the cluster have left for ranks; without a cluster, what this one has.
+    pub fn free(&self) -> Vec<Free> {
+        let live = self.live_mut();
+        if self.cluster.is_empty() {
+            return vec![self.free_beside(&live, None)];
+        }
+        self.cluster.free(&Self::used_on_nodes(&live, None))
     }
 
-    /// What is left when `job` counts as having nothing.
+    /// What is left here when `job` counts as having nothing.
     fn free_beside(&self, live: &BTreeMap<JobId, Live>, job: Option<JobId>) -> Free {
         let others = || live.iter().filter(|(id, _)| Some(**id) != job).map(|(_, live)| live);
         let used: u32 = others().map(|live| live.slots).sum();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dvp_model::job::{ChunkInfo, ChunkState, Job, Lane, Phase};
 use dvp_model::time::Millis;
-use dvp_model::{Item, Rank};
+use dvp_model::{Item, NodeName, Rank};
 
 use crate::store::LedgerRow;
 
@@ -18,6 +18,8 @@ pub struct Live {
     pub in_hand: BTreeMap<Item, (Rank, u64)>,
     /// Slots that it uses: a rank without work gives its slot back.
     pub slots: u32,
+    /// Its slots on the machines of the cluster; empty when it runs here.
+    pub places: Vec<(NodeName, u32)>,
     /// Memory that each of those needs, bytes.
     pub memory_per_slot: u64,
     /// Progress of planning or assembling: done and total, in units of its own.

@@ -14,7 +14,7 @@ use dvp_model::plan::Plan;
 use dvp_model::schedule::Start;
 use dvp_model::wire::feed::What;
 use dvp_model::wire::worker::{Accepted, AssembleRequest, Assembled, Locator};
-use dvp_model::{Epoch, Item, JobId, Millis, RunTag};
+use dvp_model::{Epoch, Item, JobId, Millis, NodeName, RunTag};
 
 use super::guard::{Guard, Order};
 use super::publish::{self, Target};
@@ -37,6 +37,8 @@ pub(super) struct Run<'a> {
     pub tag: RunTag,
     /// Ranks of its newest launch.
     pub ranks: AtomicU32,
+    /// Its slots on machines of the cluster; empty when it runs here.
+    pub places: Vec<(NodeName, u32)>,
     pub target: Target,
     pub job: Job,
 }
@@ -50,6 +52,7 @@ pub async fn run(engine: &Engine, job: Job, start: Start, claimed_at_ms: u64) {
         epoch: job.epoch,
         tag: RunTag { job: job.id, epoch: job.epoch },
         ranks: AtomicU32::new(start.ranks),
+        places: engine.live_mut().get(&job.id).map(|live| live.places.clone()).unwrap_or_default(),
         target: Target::of(&job),
         job,
     };
@@ -156,6 +159,7 @@ impl Run<'_> {
         publish::check_space(self.target.folder(), bytes + bytes / 20 + publish::SPARE)?;
         self.with_live(|live| {
             live.slots = 1;
+            live.places.clear();
             live.tool = Some((0, 0));
             live.lanes.clear();
         });

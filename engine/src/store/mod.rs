@@ -7,6 +7,7 @@ mod feed;
 mod jobs;
 mod leases;
 mod ledger;
+mod nodes;
 mod plans;
 
 use dvp_model::error::{Kind, Reason};
@@ -24,8 +25,11 @@ pub use plans::Publication;
 use db::{Db, Tx, Value};
 
 /// Schema steps in order; step n brings the schema to version n + 1. Append only.
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001_jobs.sql"), include_str!("migrations/0002_cursors.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_jobs.sql"),
+    include_str!("migrations/0002_cursors.sql"),
+    include_str!("migrations/0003_nodes.sql"),
+];
 
 /// What the store can answer instead of a result.
 #[derive(Debug, Error)]

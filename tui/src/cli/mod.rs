@@ -88,8 +88,9 @@ enum Command {
     Priority(jobs::PriorityArguments),
     /// Print what happened to a job, and what its ranks wrote
     Log(events::LogArguments),
-    /// List nodes
-    Nodes,
+    /// List nodes; add, check, drain and remove them
+    #[command(after_help = EXIT_CODES)]
+    Nodes(nodes::Arguments),
     /// Print what happened
     Events(events::Arguments),
     /// Plan without submitting: chunks, memory, what is carried and refused
@@ -192,7 +193,7 @@ async fn perform(context: &Context, command: Command) -> Outcome {
         Command::Release(arguments) => jobs::release(context, arguments).await,
         Command::Priority(arguments) => jobs::priority(context, arguments).await,
         Command::Log(arguments) => events::log(context, arguments).await,
-        Command::Nodes => nodes::list(context).await,
+        Command::Nodes(arguments) => nodes::nodes(context, arguments).await,
         Command::Events(arguments) => events::events(context, arguments).await,
         Command::Plan(arguments) => plan::plan(context, arguments).await,
         Command::Tasks => tasks::list(context),

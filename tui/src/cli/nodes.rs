@@ -1,16 +1,169 @@
-//! `nodes`: what the machines have and how they do.
+//! `nodes`: what the machines have and how they do; who is one of them.
 
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use dvp_engine::client::Client;
+use dvp_engine::config::user_name;
 use dvp_engine::host::Role;
-use dvp_model::node::{Duty, Link};
-use dvp_model::wire::api::{Nodes, Status};
+use dvp_engine::nodes::inventory;
+use dvp_model::NodeName;
+use dvp_model::error::Reason;
+use dvp_model::node::{Climb, Duty, Link, Member};
+use dvp_model::wire::api::{
+    Errors, NodeAdd, NodeCheck, NodeDrain, NodeRemove, NodeUndrain, Nodes, Status,
+};
 use serde_json::json;
 
 use super::print::{self, Table};
 use super::{Context, Outcome};
 use crate::widget::words;
 
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List nodes
+    List,
+    /// Add a machine: tries everything that a node needs, and names what is missing
+    Add(AddArguments),
+    /// Add the machines of a hostfile: `[user@]host [slots=N] [port=N]`, one a line
+    Import {
+        /// The file
+        file: PathBuf,
+        /// Install missing packages with apt
+        #[arg(long)]
+        install: bool,
+    },
+    /// Try again everything that a node needs; one that was set aside gets work again
+    Check(NameArguments),
+    /// Give a node no more work; it finishes what it has
+    Drain(NameArguments),
+    /// Give a drained node work again
+    Undrain(NameArguments),
+    /// Forget a node
+    Remove(NameArguments),
+}
+
+#[derive(Debug, Args)]
+struct AddArguments {
+    /// `user@host`, or `host` for your own name there
+    node: String,
+    /// Port of its sshd
+    #[arg(long, default_value_t = 22)]
+    port: u16,
+    /// Ranks that may run there at once [default: its usable cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    slots: Option<u32>,
+    /// Install missing packages with apt
+    #[arg(long)]
+    install: bool,
+    /// Accept the host key with this fingerprint, once
+    #[arg(long, value_name = "SHA256:...")]
+    accept_key: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct NameArguments {
+    /// The node's name
+    name: String,
+}
+
 /// `nodes`.
-pub(super) async fn list(context: &Context) -> Outcome {
+pub(super) async fn nodes(context: &Context, arguments: Arguments) -> Outcome {
+    let Some(command) = arguments.command else { return list(context).await };
+    if let Command::List = command {
+        return list(context).await;
+    }
+    let attached = context.attach(Role::Background).await?;
+    let client = &attached.client;
+    match command {
+        Command::List => Ok(0),
+        Command::Add(add) => {
+            let user = user_name();
+            let (user, host) = add.node.split_once('@').unwrap_or((&user, &add.node));
+            let call = NodeAdd {
+                name: NodeName(host.to_owned()),
+                user: user.to_owned(),
+                port: add.port,
+                slots: add.slots,
+                install: add.install,
+                accept_key: add.accept_key,
+            };
+            show_climb(context, &client.call(&call).await?)
+        }
+        Command::Import { file, install } => import(context, client, &file, install).await,
+        Command::Check(of) => {
+            show_climb(context, &client.call(&NodeCheck { name: NodeName(of.name) }).await?)
+        }
+        Command::Drain(of) => show_member(
+            context,
+            &client.call(&NodeDrain { name: NodeName(of.name) }).await?,
+            "drained",
+        ),
+        Command::Undrain(of) => {
+            let member = client.call(&NodeUndrain { name: NodeName(of.name) }).await?;
+            show_member(context, &member, "given work again")
+        }
+        Command::Remove(of) => {
+            let member = client.call(&NodeRemove { name: NodeName(of.name) }).await?;
+            show_member(context, &member, "removed")
+        }
+    }
+}
+
+/// Adds what a hostfile lists. The exit code is that of the first machine that did not come to the top.
+async fn import(
+    context: &Context,
+    client: &Client,
+    file: &std::path::Path,
+    install: bool,
+) -> Outcome {
+    let wrong = |why: String| Reason::spec(format!("{}: {why}", file.display()));
+    let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+    let adds = inventory::parse(&text, &user_name()).map_err(|reason| wrong(reason.text))?;
+    let mut errors = Vec::new();
+    for add in adds {
+        let climb = client.call(&NodeAdd { install, ..add }).await?;
+        errors.extend(show_climb(context, &climb).err().into_iter().flat_map(|all| all.errors));
+    }
+    if errors.is_empty() { Ok(0) } else { Err(Errors { errors }) }
+}
+
+/// Prints the rungs; the failing one is the command's error.
+fn show_climb(context: &Context, climb: &Climb) -> Outcome {
+    if context.json {
+        print::out_json(&json!(climb))?;
+    } else {
+        for rung in &climb.rungs {
+            let (mark, what) = match &rung.found {
+                Ok(found) => ("ok    ", found.clone()),
+                Err(_) => ("FAILED", "see below".to_owned()),
+            };
+            print::out(&format!("{mark}  {:<9} {what}", rung.name))?;
+        }
+    }
+    match climb.fault() {
+        Some(reason) => Err(reason.clone().into()),
+        None => Ok(0),
+    }
+}
+
+fn show_member(context: &Context, member: &Member, what: &str) -> Outcome {
+    if context.json {
+        print::out_json(&json!(member))?;
+    } else {
+        print::out(&format!("{} {what}", member.name))?;
+    }
+    Ok(0)
+}
+
+/// `nodes` without more.
+async fn list(context: &Context) -> Outcome {
     let client = context.attach(Role::Look).await?.client;
     let nodes = client.call(&Nodes {}).await?;
     if context.json {

@@ -8,4 +8,5 @@ pub mod mpi;
 pub mod postgres;
 pub mod rabbitmq;
 pub mod reference;
+pub mod sshd;
 pub mod wait;

@@ -5,9 +5,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Reason;
-use crate::id::JobId;
+use crate::id::{JobId, NodeName};
 use crate::job::{ChunkInfo, Job, Lane, Submission};
-use crate::node::Node;
+use crate::node::{Climb, Member, Node};
 use crate::path::FilePath;
 use crate::plan::Summary;
 use crate::time::Millis;
@@ -247,6 +247,65 @@ call!(Feed, Get often, "/feed", "What happened, after a cursor", Vec<Entry>,
 #[serde(deny_unknown_fields)]
 pub struct Nodes {}
 call!(Nodes, Get often, "/nodes", "List nodes", Vec<Node>);
+
+/// Climbs the ladder to a machine and, when it comes to the top, takes it among the nodes. A name that is
+/// there already gets these values.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeAdd {
+    /// Host name or address.
+    pub name: NodeName,
+    /// Who logs in.
+    pub user: String,
+    /// Port of its sshd.
+    #[serde(default = "ssh_port")]
+    pub port: u16,
+    /// Ranks that may run there; none: its usable cores.
+    #[serde(default)]
+    pub slots: Option<u32>,
+    /// Missing packages are installed.
+    #[serde(default)]
+    pub install: bool,
+    /// The fingerprint of the host key that the operator accepts: `SHA256:...`.
+    #[serde(default)]
+    pub accept_key: Option<String>,
+}
+call!(NodeAdd, Post often, "/nodes", "Add a node", Climb,
+      patience |add| if add.install { 900_000 } else { 120_000 });
+
+fn ssh_port() -> u16 {
+    22
+}
+
+macro_rules! node_command {
+    ($(#[$doc:meta])* $name:ident, $path:literal, $about:literal, $reply:ty, $patience:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name {
+            /// Which node.
+            pub name: NodeName,
+        }
+        call!($name, Post often, $path, $about, $reply, patience |_| $patience);
+    };
+}
+
+node_command!(
+    /// Climbs the ladder again; at the top a node that was set aside is given work again.
+    NodeCheck, "/nodes/check", "Check a node", Climb, 120_000
+);
+node_command!(
+    /// Gives a node no more work; it finishes what it has.
+    NodeDrain, "/nodes/drain", "Drain a node", Member, 15_000
+);
+node_command!(
+    /// Gives a drained node work again.
+    NodeUndrain, "/nodes/undrain", "Give a drained node work again", Member, 15_000
+);
+node_command!(
+    /// Forgets a node.
+    NodeRemove, "/nodes/remove", "Remove a node", Member, 15_000
+);
 
 /// One look at everything: what the dashboard draws.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

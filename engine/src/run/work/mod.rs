@@ -3,6 +3,7 @@
 
 mod accept;
 mod blame;
+mod spread;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use dvp_model::job::assign::{Assign, Entry, Hand};
 use dvp_model::plan::Plan;
 use dvp_model::wire::feed::What;
 use dvp_model::wire::worker::{FromWorker, PROTOCOL, RankInfo, SILENCE_MS, ToWorker, Versions};
-use dvp_model::{Item, Millis, Rank};
+use dvp_model::{Item, Millis, NodeName, Rank};
 use rustix::process::Signal;
 use tokio::time::Instant;
 
@@ -23,7 +24,7 @@ use super::End;
 use super::guard::Order;
 use super::publish::check_space;
 use super::supervise::{Run, work_space};
-use crate::exec::tag;
+use crate::exec::{Invocation, tag};
 use crate::launch::folder;
 use crate::launch::link::{Ended, Heard, Link};
 use crate::launch::mpirun::{self, Launch};
@@ -44,6 +45,9 @@ pub(super) async fn work(run: &Run<'_>, plan: &Arc<Plan>, rows: &[LedgerRow]) ->
     let left = rows.iter().filter(|row| row.accepted.is_none()).count() as u32;
     let frames_left = plan.frames().saturating_sub(accepted_frames(rows));
     check_space(run.engine.objects.root(), work_space(plan, frames_left))?;
+    if !run.places.is_empty() {
+        return work_spread(run, plan, rows).await;
+    }
     let slots = run.engine.slots_take(run.id, run.job.ranks_wanted.unwrap_or(left).min(left));
     let ranks = run.job.ranks_wanted.unwrap_or(slots);
     if ranks != run.ranks.swap(ranks, Ordering::Relaxed) {
@@ -58,6 +62,52 @@ pub(super) async fn work(run: &Run<'_>, plan: &Arc<Plan>, rows: &[LedgerRow]) ->
         ranks,
         root: rustix::process::geteuid().is_root(),
     });
+    let nodes = vec![settings.node.clone(); ranks as usize];
+    let result = launch(run, plan, rows, &invocation, nodes).await;
+    folder::remove(&settings.data_dir, &run.tag);
+    result
+}
+
+/// The same over machines of the cluster, with the ranks that the scheduler gave.
+async fn work_spread(run: &Run<'_>, plan: &Arc<Plan>, rows: &[LedgerRow]) -> Result<(), End> {
+    let places = spread_ranks(&run.places, run.ranks.load(Ordering::Relaxed));
+    let members = spread::members(run, &places)?;
+    let ready = spread::prepare(run, plan, members, &places).await?;
+    run.with_live(|live| {
+        live.places.clone_from(&run.places);
+        live.slots = run.places.iter().map(|(_, slots)| slots).sum();
+    });
+    let result = launch(run, plan, rows, &ready.invocation, ready.nodes).await;
+    let result = spread::finish(run, &ready.members, result).await;
+    run.with_live(|live| {
+        live.places.clear();
+        live.slots = 0;
+    });
+    result
+}
+
+/// So many ranks on these slots, in turn where there are more ranks than slots.
+fn spread_ranks(places: &[(NodeName, u32)], ranks: u32) -> Vec<(NodeName, u32)> {
+    let slots: u32 = places.iter().map(|(_, slots)| slots).sum();
+    let (each, more) = match places.len() as u32 {
+        0 => (0, 0),
+        count => (ranks.saturating_sub(slots) / count, ranks.saturating_sub(slots) % count),
+    };
+    let places = places.iter().enumerate().map(|(position, (node, slots))| {
+        (node.clone(), slots + each + u32::from((position as u32) < more))
+    });
+    places.collect()
+}
+
+/// One launch on `nodes` (by rank), from mpirun's start until nothing of it is left here.
+async fn launch(
+    run: &Run<'_>,
+    plan: &Arc<Plan>,
+    rows: &[LedgerRow],
+    invocation: &Invocation,
+    nodes: Vec<NodeName>,
+) -> Result<(), End> {
+    let settings = &run.engine.settings;
     let since = run.guard.persist(|| run.engine.store.now()).await?;
     run.with_live(|live| {
         live.tool = None;
@@ -65,8 +115,8 @@ pub(super) async fn work(run: &Run<'_>, plan: &Arc<Plan>, rows: &[LedgerRow]) ->
         live.frames_before = accepted_frames(rows);
         live.killed.clear();
     });
-    let mut work = Work::new(run, plan.clone(), rows, ranks);
-    let mut result = match Link::open(&invocation, &run.engine.tasks) {
+    let mut work = Work::new(run, plan.clone(), rows, nodes);
+    let mut result = match Link::open(invocation, &run.engine.tasks) {
         Ok(mut link) => work.drive(&mut link).await,
         Err(reason) => match mpirun::version(&settings.mpirun).await {
             Err(missing) => Err(missing.into()),
@@ -77,7 +127,6 @@ pub(super) async fn work(run: &Run<'_>, plan: &Arc<Plan>, rows: &[LedgerRow]) ->
     if let Err(reason) = tag::kill_all(&run.tag, Duration::from_secs(10)).await {
         result = result.and(Err(reason.into()));
     }
-    folder::remove(&settings.data_dir, &run.tag);
     run.with_live(|live| {
         live.lanes.clear();
         live.in_hand.clear();
@@ -95,6 +144,7 @@ struct Work<'a> {
     run: &'a Run<'a>,
     plan: Arc<Plan>,
     ranks: u32,
+    nodes: Vec<NodeName>,
     assign: Assign,
     rows: BTreeMap<Item, LedgerRow>,
     greeted: bool,
@@ -110,7 +160,7 @@ struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    fn new(run: &'a Run<'a>, plan: Arc<Plan>, rows: &[LedgerRow], ranks: u32) -> Self {
+    fn new(run: &'a Run<'a>, plan: Arc<Plan>, rows: &[LedgerRow], nodes: Vec<NodeName>) -> Self {
         let entries = rows.iter().map(|row| Entry {
             item: row.item,
             attempts: row.attempts,
@@ -121,7 +171,8 @@ impl<'a> Work<'a> {
         Self {
             run,
             plan,
-            ranks,
+            ranks: nodes.len() as u32,
+            nodes,
             assign: Assign::new(entries.collect()),
             rows: rows.iter().map(|row| (row.item, row.clone())).collect(),
             greeted: false,
@@ -180,7 +231,10 @@ impl<'a> Work<'a> {
     /// the ranks finish what they have, and more of them go on.
     fn should_grow(&self) -> bool {
         let (run, left) = (self.run, self.assign.left());
-        if run.job.ranks_wanted.is_some() || self.started.elapsed() < SETTLED {
+        if run.job.ranks_wanted.is_some()
+            || !run.places.is_empty()
+            || self.started.elapsed() < SETTLED
+        {
             return false;
         }
         let more = run.engine.slots_for(run.id, left);
@@ -244,7 +298,10 @@ impl<'a> Work<'a> {
     fn lane(&self, info: &RankInfo, seen_at: Millis) -> Lane {
         Lane {
             rank: info.rank,
-            node: self.run.engine.settings.node.clone(),
+            node: match self.nodes.get(info.rank as usize) {
+                Some(node) => node.clone(),
+                None => NodeName(info.host.clone()),
+            },
             pid: info.pid,
             item: None,
             progress: 0,
@@ -310,6 +367,15 @@ impl<'a> Work<'a> {
         }
         self.last_tick = now;
         self.flush_log().await?;
+        if !self.run.places.is_empty()
+            && let Some(reason) =
+                self.nodes.iter().find_map(|node| self.run.engine.cluster.lost(node))
+        {
+            let end = End::Retry { reason: Reason::machine(reason.text), blame: false };
+            let _ = self.lost(end).await;
+            self.run.guard.check()?;
+            return Err(End::Requeue);
+        }
         let late = |what: &str| Err(End::Retry { reason: Reason::machine(what), blame: true });
         if !self.greeted {
             return match now - self.started > GREETING {

@@ -69,6 +69,7 @@ impl Bench {
             broker: None,
             timings: Timings { poll: Duration::from_millis(200), ..Timings::default() },
             demo: true,
+            access: Default::default(),
         }
     }
 

@@ -13,6 +13,8 @@ use testbed::{faults, reference};
 
 use super::bench::*;
 
+mod cluster;
+
 /// A small file system of its own.
 struct Tmpfs(PathBuf);
 

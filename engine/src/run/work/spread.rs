@@ -1,0 +1,130 @@
+//! A launch over the machines of the cluster: makes each ready before any rank starts, so that what is wrong
+//! with one is said by its name, and ends afterwards what is left on each.
+
+use dvp_model::NodeName;
+use dvp_model::error::Reason;
+use dvp_model::node::{Duty, Member};
+use dvp_model::plan::Plan;
+use dvp_model::wire::feed::What;
+use futures::future::join_all;
+
+use super::Run;
+use crate::exec::{Invocation, ssh, tag};
+use crate::launch::spread::{self, Spread};
+use crate::nodes::{agent, cluster, prepare};
+use crate::run::End;
+
+/// A launch that is ready to start.
+pub(super) struct Ready {
+    /// What to start here: ssh to the head.
+    pub invocation: Invocation,
+    /// The machine of each rank.
+    pub nodes: Vec<NodeName>,
+    /// Every machine that it touches.
+    pub members: Vec<Member>,
+}
+
+/// Machines of a launch and the head, as the store has them. The head comes first.
+pub(super) fn members(run: &Run<'_>, places: &[(NodeName, u32)]) -> Result<Vec<Member>, End> {
+    let cluster = &run.engine.cluster;
+    let head = run.engine.settings.access.head.as_ref().filter(|head| cluster.is_fit(head));
+    let mut names: Vec<&NodeName> = head.into_iter().collect();
+    for (name, _) in places {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let found: Option<Vec<Member>> = names.iter().map(|name| cluster.member(name)).collect();
+    // One was removed just now: the scheduler looks again.
+    found.ok_or(End::Requeue)
+}
+
+/// Makes every machine ready. One that can't be is set aside by name, and the job is scheduled again
+/// without it and without blame.
+pub(super) async fn prepare(
+    run: &Run<'_>,
+    plan: &Plan,
+    members: Vec<Member>,
+    places: &[(NodeName, u32)],
+) -> Result<Ready, End> {
+    let engine = run.engine;
+    let (bytes, hash) = prepare::worker(engine).await?;
+    let head = members.first().ok_or(End::Requeue)?.clone();
+    let of = |member: &Member| {
+        places
+            .iter()
+            .find(|(name, _)| *name == member.name)
+            .map(|(_, ranks)| (member.clone(), *ranks))
+    };
+    let launch = Spread {
+        run: run.tag.clone(),
+        worker: hash.clone(),
+        places: members.iter().filter_map(of).collect(),
+        root: head.user == "root",
+        network: engine.settings.access.network.clone(),
+    };
+    let known_hosts = prepare::known_hosts(engine, &launch)?;
+    let each = members.iter().map(|member| {
+        let (bytes, hash, launch) = (&bytes, &hash, &launch);
+        let known_hosts = (member.name == head.name).then_some(&*known_hosts);
+        async move {
+            let versions = prepare::push(engine, member, bytes, hash).await?;
+            if versions.fingerprint != plan.fingerprint {
+                return Err(Reason::machine(format!(
+                    "{} has other libraries or another CPU than the plan was made with; 'nodes check' says which",
+                    member.name
+                )));
+            }
+            prepare::folder(engine, member, launch, known_hosts).await
+        }
+    });
+    let mut refused = false;
+    for (member, done) in members.iter().zip(join_all(each).await) {
+        if let Err(reason) = done {
+            refused = true;
+            set_aside(run, member, reason).await?;
+        }
+    }
+    if refused {
+        cluster::reap(engine, &run.tag, &members).await;
+        return Err(End::Requeue);
+    }
+    let agent = agent::socket(engine).await?;
+    let host = cluster::host(engine, &head, Some(&agent));
+    let mut invocation = ssh::over(&host, &spread::invocation(&launch));
+    // The client here carries the tag too: it ends with all else.
+    invocation.env.push((tag::VARIABLE.into(), run.tag.to_string().into()));
+    Ok(Ready { invocation, nodes: launch.nodes_of_ranks(), members })
+}
+
+/// Sets a machine aside until 'nodes check' finds it well.
+async fn set_aside(run: &Run<'_>, member: &Member, reason: Reason) -> Result<(), End> {
+    let engine = run.engine;
+    tracing::error!("node {} is set aside: {reason}", member.name);
+    let entry = What::Alarm { reason: reason.clone() };
+    engine.store.feed_append(Some(run.id), vec![entry]).await.map_err(Reason::from)?;
+    let edit = |member: &mut Member| {
+        if member.duty == Duty::Active {
+            member.duty = Duty::SetAside(reason);
+        }
+    };
+    match engine.store.node_change(&member.name, edit).await {
+        Err(error) if error.is_transient() => return Err(Reason::from(error).into()),
+        _ => {}
+    }
+    engine.cluster.refresh(engine).await.map_err(End::from)
+}
+
+/// Ends what is left of a launch on its machines. When one is out of reach, the launch's end was its fault
+/// and not the job's.
+pub(super) async fn finish(
+    run: &Run<'_>,
+    members: &[Member],
+    result: Result<(), End>,
+) -> Result<(), End> {
+    let lost = cluster::reap(run.engine, &run.tag, members).await;
+    match (lost.is_empty(), result) {
+        (false, Err(End::Retry { .. })) => Err(End::Requeue),
+        (_, result) => result,
+    }
+}

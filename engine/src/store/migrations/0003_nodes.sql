@@ -1,0 +1,5 @@
+-- The machines of the cluster.
+CREATE TABLE nodes (
+    name TEXT PRIMARY KEY,
+    body TEXT NOT NULL
+)
