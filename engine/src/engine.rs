@@ -20,7 +20,6 @@ use crate::launch::{mpirun, tool};
 use crate::nodes::cluster::{self, Access, Cluster};
 use crate::objects::Folder;
 use crate::queue::{self, Broker, Queue};
-use crate::reconcile::reap;
 use crate::run::{Live, dispatch, live};
 use crate::store::{Place, Store, StoreUrl};
 use crate::tasks::Tasks;
@@ -114,7 +113,6 @@ impl Engine {
         let engine = Self { serves: true, ..Self::look(settings).await? };
         let pid = std::process::id();
         engine.store.feed_append(None, vec![What::EngineStarted { pid }]).await?;
-        reap::reap_plans(&engine).await?;
         engine.cluster.refresh(&engine).await?;
         engine.tasks.spawn_until_stop(cluster::watch(engine.clone()));
         engine.tasks.spawn(dispatch::serve(engine.clone()));

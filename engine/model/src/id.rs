@@ -57,6 +57,11 @@ impl JobId {
 #[serde(transparent)]
 pub struct Epoch(pub u32);
 
+impl Epoch {
+    /// The lease of a job's planning has this epoch; its launches begin at 1.
+    pub const PLANNING: Self = Self(0);
+}
+
 impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

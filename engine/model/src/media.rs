@@ -15,8 +15,19 @@ pub struct Identity {
     pub size: u64,
     /// Modification time, nanoseconds since 1970.
     pub mtime_ns: i64,
-    /// Inode, 0 where there is none.
+    /// Time of the last change of content or status, nanoseconds since 1970: unlike the modification time
+    /// no program sets it back.
+    pub ctime_ns: i64,
+    /// Inode.
     pub inode: u64,
+}
+
+impl Identity {
+    /// Whether a file found later at the same path is the file that was planned, unchanged.
+    pub fn is_same(&self, found: &Self) -> bool {
+        (self.size, self.mtime_ns, self.ctime_ns, self.inode)
+            == (found.size, found.mtime_ns, found.ctime_ns, found.inode)
+    }
 }
 
 /// A file as found: container, streams, pictures.

@@ -1,30 +1,32 @@
 //! Ends launches whose lease is dead: kills all that carries the tag, removes the launch's folder, and puts
 //! the job back into the queue without blame.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use dvp_model::RunTag;
 use dvp_model::error::Reason;
-use dvp_model::job::{Job, Phase, State, StateName};
+use dvp_model::job::{Job, Phase, State};
 use dvp_model::wire::feed::What;
+use dvp_model::{Epoch, JobId, RunTag};
 
 use super::sweep;
 use crate::engine::Engine;
 use crate::exec::tag;
 use crate::launch::folder;
 use crate::nodes::cluster;
+use crate::run::Target;
 use crate::run::dispatch::Active;
-use crate::run::{Target, plan_tag};
 use crate::store::{Lease, StoreError};
 
 /// Time that killed processes get to be gone.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Ends every launch that nobody drives any more.
+/// Ends every launch and every planning that nobody drives any more. Which jobs have a lease that stands.
 ///
 /// # Errors
 /// When the store is away.
-pub async fn reap(engine: &Engine, active: &Active) -> Result<(), StoreError> {
+pub async fn reap(engine: &Engine, active: &Active) -> Result<BTreeSet<JobId>, StoreError> {
+    let mut leased = BTreeSet::new();
     for lease in engine.store.leases(&engine.place).await? {
         let dead = match *lease.owner == *engine.owner {
             // A task of ours that ended without a word.
@@ -32,21 +34,27 @@ pub async fn reap(engine: &Engine, active: &Active) -> Result<(), StoreError> {
             // Its engine held the lock of this place, which is ours now; or it is away too long.
             false => lease.here || lease.expired,
         };
-        if dead {
-            end(engine, &lease).await?;
+        match dead {
+            true => end(engine, &lease).await?,
+            false => drop(leased.insert(lease.job)),
         }
     }
-    Ok(())
+    Ok(leased)
 }
 
 async fn end(engine: &Engine, lease: &Lease) -> Result<(), StoreError> {
     let run = RunTag { job: lease.job, epoch: lease.epoch };
+    if lease.here
+        && let Err(reason) = tag::kill_all(&run, PATIENCE).await
+    {
+        // The next round tries again; until then the job has no second launch.
+        tracing::error!("{reason}");
+        return Ok(());
+    }
+    if lease.epoch == Epoch::PLANNING {
+        return engine.store.plan_leave(lease.job, &lease.owner).await;
+    }
     if lease.here {
-        if let Err(reason) = tag::kill_all(&run, PATIENCE).await {
-            // The next round tries again; until then the job has no second launch.
-            tracing::error!("{reason}");
-            return Ok(());
-        }
         folder::remove(&engine.settings.data_dir, &run);
         if let Ok(job) = engine.store.job_get(lease.job).await {
             clean(&job);
@@ -73,19 +81,4 @@ fn clean(job: &Job) {
     if !matches!(job.state, State::Running { phase: Phase::Publishing, .. }) {
         let _ = Target::of(job).clear();
     }
-}
-
-/// Ends planning that a dead engine left behind. Once, at the start.
-///
-/// # Errors
-/// When the store is away.
-pub async fn reap_plans(engine: &Engine) -> Result<(), StoreError> {
-    for job in engine.store.jobs_in(StateName::Queued).await? {
-        if job.plan.is_none()
-            && let Err(reason) = tag::kill_all(&plan_tag(&job), PATIENCE).await
-        {
-            tracing::error!("{reason}");
-        }
-    }
-    Ok(())
 }

@@ -79,10 +79,10 @@ pub async fn serve(engine: Engine) {
 }
 
 async fn round(engine: &Engine, active: &Active) -> Result<(), StoreError> {
-    reap::reap(engine, active).await?;
+    let leased = reap::reap(engine, active).await?;
     wake(engine).await?;
     let queued = engine.store.jobs_in(StateName::Queued).await?;
-    begin_plans(engine, active, &queued);
+    begin_plans(engine, active, &queued, &leased);
     start_runs(engine, active, &queued).await?;
     sweep::sweep(engine, active).await
 }
@@ -108,10 +108,11 @@ async fn wake(engine: &Engine) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn begin_plans(engine: &Engine, active: &Active, queued: &[Job]) {
+fn begin_plans(engine: &Engine, active: &Active, queued: &[Job], leased: &BTreeSet<JobId>) {
     let unplanned = queued.iter().filter(|job| job.plan.is_none());
     let busy = unplanned.clone().filter(|job| active.has(job.id)).count();
-    let next = unplanned.filter(|job| !active.has(job.id)).take(PLANS.saturating_sub(busy));
+    let next = unplanned.filter(|job| !active.has(job.id) && !leased.contains(&job.id));
+    let next = next.take(PLANS.saturating_sub(busy));
     for job in next.cloned().collect::<Vec<_>>() {
         let mark = active.mark(job.id);
         let engine = engine.clone();

@@ -10,7 +10,6 @@ mod supervise;
 mod work;
 
 pub use live::Live;
-pub use plan::tag_of as plan_tag;
 pub use publish::Target;
 
 use dvp_model::error::Reason;

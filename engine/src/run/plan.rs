@@ -14,14 +14,15 @@ use crate::launch::tool;
 use crate::run::Live;
 use crate::store::StoreError;
 
-/// The tag of a job's planning: no launch has this epoch.
-pub fn tag_of(job: &Job) -> RunTag {
-    RunTag { job: job.id, epoch: Epoch(0) }
-}
-
-/// Plans `job`, which is queued and has no plan.
+/// Plans `job`, which is queued and has no plan, unless another engine does.
 pub async fn plan(engine: &Engine, job: Job) {
-    let run = tag_of(&job);
+    let lease_ms = engine.settings.timings.lease.as_millis() as i64;
+    match engine.store.plan_claim(job.id, &engine.owner, &engine.place, lease_ms).await {
+        Ok(true) => {}
+        Ok(false) => return,
+        Err(error) => return tracing::warn!("job {} is not planned now: {error}", job.id),
+    }
+    let run = RunTag { job: job.id, epoch: Epoch::PLANNING };
     let request = PlanRequest { input: job.input.clone(), spec: job.spec.clone() };
     engine.live_mut().insert(job.id, Live::default());
     let progress = |done, total| {
@@ -37,10 +38,15 @@ pub async fn plan(engine: &Engine, job: Job) {
         tracing::warn!("{reason}");
     }
     engine.live_mut().remove(&job.id);
-    let Some(planned) = planned else { return };
-    if let Err(error) = store(engine, &job, planned).await {
+    if let Some(planned) = planned
+        && let Err(error) = store(engine, &job, planned).await
+    {
         // The job is as it was: the next round plans it again, or it has left the queue meanwhile.
         tracing::warn!("the plan of job {} was not stored: {error}", job.id);
+    }
+    if let Err(error) = engine.store.plan_leave(job.id, &engine.owner).await {
+        // Reaped by the next round, or by another engine when it has run out.
+        tracing::warn!("the right to plan job {} was not given back: {error}", job.id);
     }
 }
 
@@ -62,7 +68,7 @@ async fn store(
                 (job.chunks_done, job.frames_done, job.sound_done) = (0, 0, false);
                 Ok(vec![what])
             };
-            engine.store.plan_put(job.id, &plan, freeze).await
+            engine.store.plan_put(job.id, &engine.owner, &plan, freeze).await
         }
         Err(reason) => {
             let random = rand::random();
@@ -76,17 +82,28 @@ async fn store(
                 job.state = step(&job.state, Event::Fail(None, reason.clone()), now)?;
                 Ok(vec![What::Failed { reason }])
             };
-            engine.store.job_change(job.id, fail).await
+            engine.store.job_change_by(job.id, Epoch::PLANNING, &engine.owner, fail).await
         }
     }
 }
 
-/// Comes back when the plan of `job` is no longer wanted.
+/// Comes back when the plan of `job` is no longer wanted, or no longer ours to make. Until then the lease
+/// is renewed.
 async fn unwanted(engine: &Engine, job: &Job) {
+    let lease = engine.settings.timings.lease;
     let mut commits = engine.store.commits();
+    let mut renew = tokio::time::interval(lease / 3);
     loop {
         tokio::select! {
             () = engine.tasks.token().cancelled() => return,
+            _ = renew.tick() => {
+                let (lease_ms, owner) = (lease.as_millis() as i64, &engine.owner);
+                let renewed = engine.store.lease_renew(job.id, Epoch::PLANNING, owner, lease_ms);
+                if let Ok(false) = renewed.await {
+                    return;
+                }
+                continue;
+            }
             _ = commits.changed() => {}
         }
         match engine.store.job_get(job.id).await {

@@ -37,30 +37,35 @@ pub struct Target {
     /// Its manifest's name.
     pub manifest: PathBuf,
     manifest_temporary: PathBuf,
+    /// Hidden names of the job's earlier launches.
+    earlier: Vec<PathBuf>,
 }
 
 impl Target {
-    /// The target of a job.
+    /// The target of a job's launch. Hidden names carry the epoch: a launch that was given up and wakes
+    /// late can neither take nor name what a later one writes.
     pub fn of(job: &Job) -> Self {
         let output = job.output_path.as_path().to_owned();
         let name = output.file_name().unwrap_or(OsStr::new("output")).to_owned();
-        let hidden = |tail: &str| {
+        let hidden = |epoch: u32, tail: &str| {
             let mut hidden = OsString::from(".");
             hidden.push(&name);
-            hidden.push(format!(".dvp-{}{tail}", job.id));
+            hidden.push(format!(".dvp-{}.{epoch}{tail}", job.id));
             match hidden.len() > NAME_MAX {
-                true => output.with_file_name(format!(".dvp-{}{tail}", job.id)),
+                true => output.with_file_name(format!(".dvp-{}.{epoch}{tail}", job.id)),
                 false => output.with_file_name(hidden),
             }
         };
+        let epoch = job.epoch.0;
         let mut manifest = name.clone();
         manifest.push(".dvp.json");
         if manifest.len() > NAME_MAX {
             manifest = OsString::from(format!("{}.dvp.json", job.id));
         }
         Self {
-            temporary: hidden(""),
-            manifest_temporary: hidden(".json"),
+            temporary: hidden(epoch, ""),
+            manifest_temporary: hidden(epoch, ".json"),
+            earlier: (1..epoch).flat_map(|of| [hidden(of, ""), hidden(of, ".json")]).collect(),
             manifest: output.with_file_name(manifest),
             output,
         }
@@ -76,12 +81,8 @@ impl Target {
     /// # Errors
     /// When the folder is missing, or the name is taken and `force` is not set.
     pub fn check(&self, force: bool) -> Result<(), Reason> {
-        let folder = self.folder();
-        if !folder.is_dir() {
-            return Err(Reason::output(format!(
-                "the output's folder {} is gone: make it again and retry the job",
-                folder.display()
-            )));
+        if !self.folder().is_dir() {
+            return Err(self.gone());
         }
         match fs::symlink_metadata(&self.output) {
             Ok(found) if found.is_dir() => Err(Reason::output(format!(
@@ -93,12 +94,12 @@ impl Target {
         }
     }
 
-    /// Removes what is left under the hidden names.
+    /// Removes what is left under the hidden names of this launch and the earlier ones.
     ///
     /// # Errors
     /// When something is there and can't be removed.
     pub fn clear(&self) -> Result<(), Reason> {
-        for path in [&self.temporary, &self.manifest_temporary] {
+        for path in [&self.temporary, &self.manifest_temporary].into_iter().chain(&self.earlier) {
             match fs::remove_file(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(Reason::output(format!(
@@ -117,9 +118,11 @@ impl Target {
         holds(&self.output, output)
     }
 
-    /// Whether exactly this output lies under its temporary name.
-    pub fn is_assembled(&self, output: &Output) -> bool {
-        holds(&self.temporary, output)
+    /// Takes exactly this output over from an earlier launch that had it under its hidden name. Whether
+    /// it was there.
+    pub fn take_over(&self, output: &Output) -> bool {
+        let mut found = self.earlier.iter().filter(|path| holds(path, output));
+        found.any(|path| fs::rename(path, &self.temporary).is_ok())
     }
 
     fn taken(&self) -> Reason {
@@ -129,7 +132,15 @@ impl Target {
         ))
     }
 
-    /// Gives the file its name. It is there afterwards, or an error says why not.
+    fn gone(&self) -> Reason {
+        Reason::output(format!(
+            "the output's folder {} is gone: make it again and retry the job",
+            self.folder().display()
+        ))
+    }
+
+    /// Gives the file its name, unless it has it already, and the manifest its own. Both are there
+    /// afterwards, or an error says why not.
     fn place(&self, force: bool, manifest: &Manifest) -> Result<(), Reason> {
         let failed = |what: &Path| {
             let what = what.display().to_string();
@@ -137,9 +148,11 @@ impl Target {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                     Reason::machine(format!("no space for {what}: {error}"))
                 }
+                _ if !self.folder().is_dir() => self.gone(),
                 _ => Reason::output(format!("{what} can't be written: {error}")),
             }
         };
+        let published = self.is_published(&manifest.output) && !self.temporary.exists();
         let write = || {
             let mut file = File::create(&self.manifest_temporary)?;
             serde_json::to_writer_pretty(&mut file, manifest)?;
@@ -148,6 +161,7 @@ impl Target {
         };
         write().map_err(failed(&self.manifest_temporary))?;
         match force {
+            _ if published => {}
             true => fs::rename(&self.temporary, &self.output).map_err(failed(&self.output))?,
             false => match rename_to_new(&self.temporary, &self.output) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -250,17 +264,11 @@ pub(super) async fn publish(
     };
     // From here on no order is heard: in a moment the output is there, whole.
     let (target, force) = (run.target.clone(), run.job.force);
-    let output = publication.output.clone();
-    let place = move || match target.is_published(&output) && !target.temporary.exists() {
-        true => target.place_manifest(&manifest),
-        false => target.place(force, &manifest),
-    };
-    let placed = tokio::task::spawn_blocking(place).await;
+    let placed = tokio::task::spawn_blocking(move || target.place(force, &manifest)).await;
     let placed = placed.unwrap_or_else(|error| Err(Reason::bug(error.to_string())));
-    if let Err(reason) = placed {
-        let _ = run.target.clear();
-        return Err(reason.into());
-    }
+    // What this launch and the earlier ones left under hidden names.
+    let _ = run.target.clear();
+    placed?;
     // The file is what counts now: should the next write be lost, its hash is recognised.
     engine.objects.remove(run.id, &engine.objects.files(run.id));
     let complete = |job: &mut Job, now: Millis| {
@@ -271,18 +279,4 @@ pub(super) async fn publish(
         Ok(vec![What::Completed { sha256, bytes }])
     };
     guard.persist(|| store.job_end_by(run.id, run.epoch, owner, complete)).await.map(drop)
-}
-
-impl Target {
-    /// Writes the manifest of an output that has its name already.
-    fn place_manifest(&self, manifest: &Manifest) -> Result<(), Reason> {
-        let write = || {
-            fs::write(&self.manifest_temporary, serde_json::to_vec_pretty(manifest)?)?;
-            File::open(&self.manifest_temporary)?.sync_all()?;
-            fs::rename(&self.manifest_temporary, &self.manifest)
-        };
-        write().map_err(|error| {
-            Reason::output(format!("{} can't be written: {error}", self.manifest.display()))
-        })
-    }
 }

@@ -213,7 +213,7 @@ impl Run<'_> {
         let publication = self.guard.persist(|| store.publication_get(self.id)).await?;
         let Some(publication) = publication else { return Ok(None) };
         let (target, output) = (self.target.clone(), publication.output.clone());
-        let holds = move || target.is_published(&output) || target.is_assembled(&output);
+        let holds = move || target.is_published(&output) || target.take_over(&output);
         let found = tokio::task::spawn_blocking(holds).await.unwrap_or(false);
         Ok(found.then_some(publication))
     }
@@ -266,7 +266,8 @@ impl Run<'_> {
             (job.chunks_done, job.frames_done, job.sound_done) = (0, 0, false);
             Ok(vec![What::Alarm { reason: reason.clone() }])
         };
-        self.guard.persist(|| store.plan_drop(self.id, edit)).await?;
+        let drop = || store.plan_drop(self.id, self.epoch, &self.engine.owner, edit);
+        self.guard.persist(drop).await?;
         self.give_back(Vec::new()).await
     }
 
@@ -374,11 +375,15 @@ pub(super) fn check_input(planned: &Identity) -> Result<(), Reason> {
     let path = &planned.path;
     let found = std::fs::metadata(path.as_path())
         .map_err(|error| Reason::input(format!("the input {path} can't be read: {error}")))?;
-    let mtime_ns = found.mtime().saturating_mul(1_000_000_000).saturating_add(found.mtime_nsec());
-    let same = found.len() == planned.size
-        && mtime_ns == planned.mtime_ns
-        && (planned.inode == 0 || found.ino() == planned.inode);
-    match same {
+    let nanoseconds = |s: i64, ns: i64| s.saturating_mul(1_000_000_000).saturating_add(ns);
+    let found = Identity {
+        path: path.clone(),
+        size: found.len(),
+        mtime_ns: nanoseconds(found.mtime(), found.mtime_nsec()),
+        ctime_ns: nanoseconds(found.ctime(), found.ctime_nsec()),
+        inode: found.ino(),
+    };
+    match planned.is_same(&found) {
         true => Ok(()),
         false => Err(Reason::input(format!(
             "the input changed: {path} is not the file that was planned; submit it again when it no longer changes"

@@ -3,7 +3,7 @@
 
 use dvp_model::error::Reason;
 use dvp_model::job::step::{Event, step};
-use dvp_model::job::{Job, State};
+use dvp_model::job::{Job, State, StateName};
 use dvp_model::time::Millis;
 use dvp_model::wire::feed::What;
 use dvp_model::{Epoch, JobId, NodeName};
@@ -79,6 +79,48 @@ impl Store {
         tx.run(sql, &values).await?;
         self.commit(tx).await?;
         Ok(changed)
+    }
+
+    /// Takes the right to plan a queued job that has no plan, for `lease_ms`: a lease of
+    /// [`Epoch::PLANNING`]. False when another engine has it, or no plan is wanted any more.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn plan_claim(
+        &self,
+        job: JobId,
+        owner: &str,
+        place: &Place,
+        lease_ms: i64,
+    ) -> Result<bool, StoreError> {
+        let mut tx = self.db.write().await?;
+        let now = self.tx_now(&mut tx).await?;
+        let sql = "INSERT INTO leases (job, epoch, owner, place, expires_at) \
+                   SELECT id, $2, $3, $4, $5 FROM jobs WHERE id = $1 AND state = $6 \
+                   AND NOT EXISTS (SELECT 1 FROM plans WHERE job = $1) ON CONFLICT DO NOTHING";
+        let values = [
+            id(job),
+            i64::from(Epoch::PLANNING.0).into(),
+            owner.into(),
+            place.key().into(),
+            now.plus(lease_ms).0.into(),
+            StateName::Queued.as_str().into(),
+        ];
+        let claimed = tx.run(sql, &values).await?;
+        tx.commit().await?;
+        Ok(claimed == 1)
+    }
+
+    /// Gives the right to plan back, if `owner` has it.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn plan_leave(&self, job: JobId, owner: &str) -> Result<(), StoreError> {
+        let mut tx = self.db.write().await?;
+        let sql = "DELETE FROM leases WHERE job = $1 AND epoch = $2 AND owner = $3";
+        let values = [id(job), i64::from(Epoch::PLANNING.0).into(), owner.into()];
+        tx.run(sql, &values).await?;
+        self.commit(tx).await
     }
 
     /// Renews a lease. False when it is no longer there: the launch must stop.

@@ -24,14 +24,16 @@ impl Store {
     /// plan of the job and forgets what was accepted for that.
     ///
     /// # Errors
-    /// What `edit` refused.
+    /// [`StoreError::EpochLost`] when `owner` has no right to plan, and what `edit` refused.
     pub async fn plan_put(
         &self,
         job: JobId,
+        owner: &str,
         plan: &Plan,
         edit: impl FnOnce(&mut Job, Millis) -> Result<Vec<What>, Reason> + Send,
     ) -> Result<Job, StoreError> {
         let mut tx = self.db.write().await?;
+        leases::guard(&mut tx, job, Epoch::PLANNING, owner).await?;
         ledger::clear(&mut tx, job).await?;
         let sql = "INSERT INTO plans (job, hash, fingerprint, body) VALUES ($1, $2, $3, $4)";
         let body = serde_json::to_string(plan)?;
@@ -55,13 +57,16 @@ impl Store {
     /// Forgets a job's plan with everything accepted for it, and edits the job.
     ///
     /// # Errors
-    /// What `edit` refused.
+    /// [`StoreError::EpochLost`] when the lease is not held, and what `edit` refused.
     pub async fn plan_drop(
         &self,
         job: JobId,
+        epoch: Epoch,
+        owner: &str,
         edit: impl FnOnce(&mut Job, Millis) -> Result<Vec<What>, Reason> + Send,
     ) -> Result<Job, StoreError> {
         let mut tx = self.db.write().await?;
+        leases::guard(&mut tx, job, epoch, owner).await?;
         ledger::clear(&mut tx, job).await?;
         let changed = self.change(&mut tx, job, edit).await?;
         self.commit(tx).await?;

@@ -57,7 +57,7 @@ fn plan(job: &Job) -> Plan {
     let ratio = [1, 24];
     serde_json::from_value(serde_json::json!({
         "version": 1,
-        "input": {"path": job.input, "size": 1, "mtime_ns": 2, "inode": 3},
+        "input": {"path": job.input, "size": 1, "mtime_ns": 2, "ctime_ns": 2, "inode": 3},
         "spec": job.spec,
         "fingerprint": "f",
         "video": {
@@ -109,7 +109,10 @@ async fn planned(store: &Store, output: &str) -> Job {
         job.plan = Some(plan.summary());
         Ok(vec![What::Planned { frames: 30, chunks: 3 }])
     };
-    store.plan_put(job.id, &plan, freeze).await.unwrap()
+    assert!(store.plan_claim(job.id, "planner", &place("a"), LEASE_MS).await.unwrap());
+    let planned = store.plan_put(job.id, "planner", &plan, freeze).await.unwrap();
+    store.plan_leave(job.id, "planner").await.unwrap();
+    planned
 }
 
 async fn claimed(store: &Store, output: &str, owner: &str) -> Job {
@@ -199,11 +202,15 @@ async fn plans(store: &Store) {
     let items: Vec<Item> = rows.iter().map(|row| row.item).collect();
     assert_eq!(items, [Item::Sound, chunk(0), chunk(1), chunk(2)]);
     assert!(rows.iter().all(|row| row.accepted.is_none() && row.attempts == 0));
-    let dropped = store.plan_drop(job.id, |job, _| {
+    let job = store.claim(job.id, "me", &CLAIM_PLACE, LEASE_MS, |_, _| vec![]).await.unwrap();
+    let without = |job: &mut Job, _: Millis| {
         job.plan = None;
         Ok(vec![])
-    });
-    dropped.await.unwrap();
+    };
+    let stale = store.plan_drop(job.id, job.epoch, "other", without).await;
+    assert!(matches!(stale, Err(StoreError::EpochLost(..))), "{stale:?}");
+    assert!(store.plan_get(job.id).await.unwrap().is_some());
+    store.plan_drop(job.id, job.epoch, "me", without).await.unwrap();
     assert_eq!(store.plan_get(job.id).await.unwrap(), None);
     assert!(store.ledger_read(job.id).await.unwrap().is_empty());
 }
@@ -260,6 +267,35 @@ async fn epochs(store: &Store) {
     store.lease_end(&lease, vec![What::Retried]).await.unwrap();
     assert_eq!(store.job_get(id).await.unwrap().epoch, two);
     assert_eq!(store.job_get(id).await.unwrap().state.name(), StateName::Running);
+}
+
+async fn planners(store: &Store) {
+    let job = store.job_insert(job("/out/p.mp4"), vec![What::Submitted]).await.unwrap();
+    let (id, plan) = (job.id, plan(&job));
+    let claim = |owner: &'static str| store.plan_claim(id, owner, &CLAIM_PLACE, LEASE_MS);
+    let freeze = |job: &mut Job, _: Millis| {
+        job.plan = Some(plan.summary());
+        Ok(vec![])
+    };
+    // One plans; the other may not, and writes nothing.
+    assert!(claim("first").await.unwrap());
+    assert!(!claim("second").await.unwrap());
+    let put = store.plan_put(id, "second", &plan, freeze).await;
+    assert!(matches!(put, Err(StoreError::EpochLost(..))), "{put:?}");
+    store.plan_leave(id, "second").await.unwrap();
+    assert!(store.lease_renew(id, Epoch::PLANNING, "first", LEASE_MS).await.unwrap());
+    // Given back, and taken by the other: the first one's plan comes too late.
+    store.plan_leave(id, "first").await.unwrap();
+    assert!(claim("second").await.unwrap());
+    let put = store.plan_put(id, "first", &plan, freeze).await;
+    assert!(matches!(put, Err(StoreError::EpochLost(..))), "{put:?}");
+    store.plan_put(id, "second", &plan, freeze).await.unwrap();
+    store.plan_leave(id, "second").await.unwrap();
+    // Planned once: nobody plans it again, nor a job that is no longer queued.
+    assert!(!claim("first").await.unwrap());
+    let held = store.job_insert(self::job("/out/h.mp4"), vec![What::Submitted]).await.unwrap();
+    store.job_change(held.id, asks(Event::Hold(HeldBy::Person))).await.unwrap();
+    assert!(!store.plan_claim(held.id, "first", &CLAIM_PLACE, LEASE_MS).await.unwrap());
 }
 
 async fn expiry(store: &Store) {
@@ -414,7 +450,9 @@ macro_rules! suite {
         }
     };
 }
-suite!(jobs, versions, outputs, plans, claims, epochs, expiry, ledger, ends, feed, commits);
+suite!(
+    jobs, versions, outputs, plans, planners, claims, epochs, expiry, ledger, ends, feed, commits
+);
 
 #[tokio::test]
 async fn sqlite_conforms() {

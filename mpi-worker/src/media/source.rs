@@ -58,7 +58,7 @@ impl Source {
         }
         let file = File::open(path).map_err(|error| unreadable(path, &error))?;
         let identity = identity(path, &file.metadata().map_err(|error| unreadable(path, &error))?);
-        if expected.is_some_and(|expected| !same(expected, &identity)) {
+        if expected.is_some_and(|expected| !expected.is_same(&identity)) {
             return Err(changed(path));
         }
         if identity.size == 0 {
@@ -244,7 +244,7 @@ impl Source {
     pub fn check_unchanged(planned: &Identity) -> Result<(), Reason> {
         let path = &planned.path;
         let found = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?;
-        if same(planned, &identity(path, &found)) { Ok(()) } else { Err(changed(path)) }
+        if planned.is_same(&identity(path, &found)) { Ok(()) } else { Err(changed(path)) }
     }
 
     /// Whether the file at the path still is the one that was opened.
@@ -255,7 +255,7 @@ impl Source {
         let found = std::fs::metadata(&self.path).map_err(|_| changed(&self.path))?;
         let open = self.io.file().metadata().map_err(|error| unreadable(&self.path, &error))?;
         let same =
-            [found, open].iter().all(|file| same(&self.identity, &identity(&self.path, file)));
+            [found, open].iter().all(|file| self.identity.is_same(&identity(&self.path, file)));
         if same { Ok(()) } else { Err(changed(&self.path)) }
     }
 }
@@ -272,12 +272,9 @@ fn identity(path: &FilePath, found: &Metadata) -> Identity {
         path: path.clone(),
         size: found.len(),
         mtime_ns: found.mtime() * 1_000_000_000 + found.mtime_nsec(),
+        ctime_ns: found.ctime() * 1_000_000_000 + found.ctime_nsec(),
         inode: found.ino(),
     }
-}
-
-fn same(a: &Identity, b: &Identity) -> bool {
-    (a.size, a.mtime_ns, a.inode) == (b.size, b.mtime_ns, b.inode)
 }
 
 fn changed(path: &FilePath) -> Reason {

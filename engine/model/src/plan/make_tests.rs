@@ -16,7 +16,13 @@ fn color() -> Color {
 /// A film of 100 frames, 40 ms each, that starts at 80 ms; sound starts at 0.
 fn index() -> Index {
     Index {
-        identity: Identity { path: "/films/a.mkv".into(), size: 1, mtime_ns: 0, inode: 0 },
+        identity: Identity {
+            path: "/films/a.mkv".into(),
+            size: 1,
+            mtime_ns: 0,
+            ctime_ns: 0,
+            inode: 0,
+        },
         format: "matroska,webm".to_owned(),
         start_us: 0,
         duration_us: 4_080_000,

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use dvp_engine::jobs::{command, submit};
-use dvp_engine::{Engine, Settings, Timings};
+use dvp_engine::run::Target;
+use dvp_engine::{Engine, Settings, Store, StoreUrl, Timings};
 use dvp_model::error::Kind;
-use dvp_model::job::{Job, Phase, State, StateName, Submission};
+use dvp_model::job::{Job, Output, Phase, State, StateName, Submission};
 use dvp_model::wire::feed::What;
-use dvp_model::{ChunkIndex, Item, JobId};
+use dvp_model::{ChunkIndex, Epoch, Item, JobId};
 use rustix::process::Signal;
 use testbed::clip::Clip;
 use testbed::{faults, reference};
@@ -171,6 +172,37 @@ async fn another_worker_starts_the_job_again_from_its_plan() {
     });
     assert!(said);
     second.shutdown(LIMIT).await;
+}
+
+/// A launch that was given up and wakes late can neither take nor remove what a later one wrote.
+#[tokio::test]
+async fn hidden_names_belong_to_one_launch() {
+    let bench = Bench::new();
+    std::fs::create_dir_all(bench.folder.path().join("data")).unwrap();
+    let store = Store::open(&StoreUrl::Sqlite(bench.database())).await.unwrap();
+    let id = bench.submit(&store, "named.mkv", LOSSLESS).await;
+    let job = store.job_get(id).await.unwrap();
+    let [early, late] = [1, 2].map(|epoch| Target::of(&Job { epoch: Epoch(epoch), ..job.clone() }));
+    let film = b"a whole film";
+    let output = Output {
+        path: job.output_path.clone(),
+        // By `printf 'a whole film' | sha256sum`.
+        sha256: "1a030adee057ca2e334f305feb144719b116288c220eeada774c92ab967f4bee".into(),
+        bytes: film.len() as u64,
+        frames: 1,
+    };
+    std::fs::write(&early.temporary, film).unwrap();
+    assert!(!late.take_over(&Output { bytes: 1, ..output.clone() }));
+    assert!(late.take_over(&output));
+    assert!(!late.take_over(&output));
+    assert!(!early.temporary.exists());
+    early.clear().unwrap();
+    assert_eq!(std::fs::read(&late.temporary).unwrap(), film);
+    assert!(!late.is_published(&output));
+    // The later one clears after both.
+    std::fs::write(&early.temporary, film).unwrap();
+    late.clear().unwrap();
+    assert!(!early.temporary.exists() && !late.temporary.exists());
 }
 
 /// A chunk whose rank always dies: the job fails and names it, and nothing else is blamed.

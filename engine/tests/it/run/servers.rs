@@ -5,8 +5,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use dvp_engine::{Engine, Settings, Store, StoreUrl};
+use dvp_model::Epoch;
 use dvp_model::error::Kind;
 use dvp_model::job::{State, StateName};
+use dvp_model::wire::feed::What;
 use rustix::process::Signal;
 use testbed::clip::Clip;
 use testbed::{faults, reference};
@@ -97,6 +99,38 @@ async fn postgres_restarts_in_mid_job() {
     assert_accepted_once(store, &engine.job_detail(id).await.unwrap()).await;
     bench.assert_clean(id);
     engine.shutdown(LIMIT).await;
+}
+
+/// Two engines begin at once on an empty database: one makes its tables, both work, and each job is planned
+/// and launched once.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_engines_share_a_database() {
+    let bench = Bench::new();
+    let server = testbed::postgres::Postgres::start();
+    let settings = |name: &str| Settings {
+        data_dir: bench.folder.path().join(name),
+        store: StoreUrl::Postgres(server.url()),
+        ..bench.settings()
+    };
+    let (first, second) =
+        tokio::join!(Engine::start(settings("first")), Engine::start(settings("second")));
+    let (first, second) = (first.unwrap(), second.unwrap());
+    let mut ids = Vec::new();
+    for n in 0..12 {
+        let engine = if n % 2 == 0 { &first } else { &second };
+        ids.push(bench.submit(engine.store(), &format!("{n}.mkv"), LOSSLESS).await);
+    }
+    for id in ids {
+        let job = end(first.store(), id, StateName::Completed).await;
+        let seen = feed(first.store(), id).await;
+        let count = |wanted: fn(&What) -> bool| seen.iter().filter(|what| wanted(what)).count();
+        assert_eq!(count(|what| matches!(what, What::Planned { .. })), 1, "{seen:#?}");
+        assert_eq!(count(|what| matches!(what, What::WillRetry { .. })), 0, "{seen:#?}");
+        assert_eq!((job.epoch, job.attempts, job.barren), (Epoch(1), 0, 0), "{seen:#?}");
+        assert_eq!(faults::tagged(&id.to_string()), []);
+    }
+    first.shutdown(LIMIT).await;
+    second.shutdown(LIMIT).await;
 }
 
 /// Fifty jobs, the engine killed every few seconds: each completes, and its output is there once.

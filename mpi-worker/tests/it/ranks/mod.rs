@@ -182,7 +182,13 @@ fn plan_without_input() -> Plan {
         chroma: unknown(),
     };
     let index = Index {
-        identity: Identity { path: "/nonexistent/film".into(), size: 1, mtime_ns: 0, inode: 0 },
+        identity: Identity {
+            path: "/nonexistent/film".into(),
+            size: 1,
+            mtime_ns: 0,
+            ctime_ns: 0,
+            inode: 0,
+        },
         format: "matroska,webm".to_owned(),
         start_us: 0,
         duration_us: 400_000,

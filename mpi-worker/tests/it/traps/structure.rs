@@ -146,12 +146,23 @@ fn changed_input() {
         let drive = Drive::new(&input, &output, ranks, &[("plan.chunk_frames", "17")]);
         let plan = drive.plan().expect("a plan");
         let bytes = std::fs::read(&input).expect("the clip");
+        let refused = |plan| {
+            let error = drive.run_planned(plan).expect_err("another film lies there");
+            let reason = error.downcast_ref().unwrap_or_else(|| panic!("untyped: {error:#}"));
+            assert_blames_input(reason, &["changed"]);
+            assert!(!output.exists());
+        };
+        // Another file of the same size at the same path.
         let other = folder.path().join("other");
-        std::fs::write(&other, bytes).expect("a file of the same size");
+        std::fs::write(&other, &bytes).expect("a file of the same size");
         std::fs::rename(&other, &input).expect("it takes the clip's place");
-        let error = drive.run_planned(&plan).expect_err("another file lies there");
-        let reason = error.downcast_ref().unwrap_or_else(|| panic!("untyped: {error:#}"));
-        assert_blames_input(reason, &["changed"]);
-        assert!(!output.exists());
+        refused(&plan);
+        // The same file, written anew, with its modification time set back.
+        let plan = drive.plan().expect("a plan");
+        let was = std::fs::metadata(&input).and_then(|found| found.modified()).expect("a time");
+        std::fs::write(&input, &bytes).expect("the same size again");
+        let file = std::fs::File::options().write(true).open(&input).expect("the clip");
+        file.set_modified(was).expect("its time set back");
+        refused(&plan);
     }
 }
