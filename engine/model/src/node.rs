@@ -1,5 +1,6 @@
 //! A node: what it has, how it does, and how old that knowledge is.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Reason;
@@ -7,7 +8,7 @@ use crate::id::{NodeName, RunTag};
 use crate::time::Millis;
 
 /// A node as the operator sees it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Node {
     /// Its name.
     pub name: NodeName,
@@ -26,7 +27,7 @@ pub struct Node {
 }
 
 /// Whether a node is given work.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Duty {
     /// It is.
@@ -38,7 +39,7 @@ pub enum Duty {
 }
 
 /// A machine of the cluster as the store keeps it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Member {
     /// Its host name or address, which is its name too.
     pub name: NodeName,
@@ -60,7 +61,7 @@ pub struct Member {
 }
 
 /// One step from a name to a node that works.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Rung {
     /// Its name: `resolve`, `tcp`, `host key`, ...
     pub name: String,
@@ -69,7 +70,7 @@ pub struct Rung {
 }
 
 /// How far a machine came.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Climb {
     /// The machine.
     pub name: NodeName,
@@ -85,7 +86,7 @@ impl Climb {
 }
 
 /// SSH connectivity.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Link {
     /// The engine's own machine: no SSH needed.
@@ -107,7 +108,7 @@ pub enum Link {
 }
 
 /// A node's figures at one moment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Health {
     /// When they were taken.
     pub at: Millis,

@@ -6,6 +6,7 @@ use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -66,6 +67,25 @@ pub fn printable(text: &str) -> String {
 #[derive(Serialize, Deserialize)]
 struct Hex {
     hex: String,
+}
+
+impl JsonSchema for FilePath {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "FilePath".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A path: text, or its bytes in hex where it is no UTF-8.",
+            "anyOf": [
+                { "type": "string" },
+                {
+                    "type": "object", "required": ["hex"],
+                    "properties": { "hex": { "type": "string", "pattern": "^([0-9a-fA-F]{2})*$" } }
+                }
+            ]
+        })
+    }
 }
 
 impl Serialize for FilePath {

@@ -14,11 +14,10 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use dvp_model::error::Reason;
 use dvp_model::path::printable;
-use dvp_model::wire::api::Errors;
 use sha2::{Digest, Sha256};
 
-/// What needs no token: it names no job and no file.
-pub(super) const OPEN: &[&str] = &["/", "/healthz", "/readyz", "/test-db"];
+use super::answer::Refusal;
+use super::checks;
 
 /// The file in a data folder that holds its token.
 pub fn token_file(data_dir: &Path) -> PathBuf {
@@ -73,7 +72,8 @@ pub(crate) fn guarded(router: Router, at: SocketAddr, token: &str) -> Router {
     router.layer(middleware::from_fn(move |request: Request, next: Next| {
         let wanted = wanted.clone();
         async move {
-            let open = OPEN.contains(&request.uri().path());
+            let path = request.uri().path();
+            let open = path == "/docs" || checks::is_check(path);
             let known = bears(request.headers(), &wanted);
             let near = local && is_of_this_machine(request.headers());
             if open || known || near { next.run(request).await } else { refusal(local) }
@@ -116,10 +116,10 @@ fn refusal(local: bool) -> Response {
              token` prints on the engine's machine",
         ),
     };
-    let mut answer = super::answer(status, &Errors::from(Reason::spec(text)));
+    let mut answer = Refusal::with(status, Reason::spec(text)).into_response();
     if !local {
         let bearer = header::HeaderValue::from_static("Bearer");
         answer.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
     }
-    answer.into_response()
+    answer
 }

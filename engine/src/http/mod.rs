@@ -1,8 +1,12 @@
 //! The API's router, and how any call becomes a route: one struct a call, read, handled, answered the
 //! same way. Knows nothing of sockets, nor of what a call does.
 
+mod answer;
 mod checks;
+mod docs;
+mod events;
 mod gate;
+mod metrics;
 mod openapi;
 mod routes;
 mod serve;
@@ -12,15 +16,17 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::to_bytes;
 use axum::extract::{Path, Query, Request, State};
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodFilter, on};
-use dvp_model::error::{Kind, Reason};
+use axum::http::StatusCode;
+use axum::response::{Html, IntoResponse};
+use axum::routing::{MethodFilter, get, on};
+use dvp_model::error::Reason;
 use dvp_model::wire::api::{Call, Errors, Method};
 use futures::FutureExt;
 
+use answer::Refusal;
+pub use answer::status;
 pub(crate) use gate::guarded;
 pub use gate::{token, token_file};
 pub use routes::{App, Standing, router};
@@ -29,27 +35,15 @@ pub use serve::{Activity, serve};
 /// The largest body that is read, in bytes.
 pub const BODY_LIMIT: usize = 10 << 20;
 
-/// The HTTP status of an answer that lists `errors`: that of the first, in the one place that picks it.
-pub fn status(errors: &Errors) -> StatusCode {
-    match errors.errors.first().map(|reason| reason.kind) {
-        Some(Kind::Spec) => StatusCode::BAD_REQUEST,
-        Some(Kind::NotFound) => StatusCode::NOT_FOUND,
-        Some(Kind::Input | Kind::Output) => StatusCode::UNPROCESSABLE_ENTITY,
-        Some(Kind::Conflict | Kind::Job) => StatusCode::CONFLICT,
-        Some(Kind::Machine) => StatusCode::SERVICE_UNAVAILABLE,
-        Some(Kind::Bug) | None => StatusCode::INTERNAL_SERVER_ERROR,
-    }
-}
-
 /// Makes routes out of calls and remembers them for the API's description.
 pub(crate) struct Routes {
     router: Router<Arc<App>>,
-    operations: Vec<openapi::Operation>,
+    description: openapi::Description,
 }
 
 impl Routes {
     fn new() -> Self {
-        Self { router: Router::new(), operations: Vec::new() }
+        Self { router: Router::new(), description: openapi::Description::new() }
     }
 
     /// Adds the route of `C`, handled by `handler`.
@@ -68,59 +62,45 @@ impl Routes {
             async move {
                 let handled = async {
                     let call = read::<C>(request).await?;
-                    handler(app, call).await.map_err(Refusal::of)
+                    handler(app, call).await.map_err(Refusal::from)
                 };
                 match AssertUnwindSafe(handled).catch_unwind().await {
-                    Ok(Ok(reply)) => answer(StatusCode::OK, &reply),
-                    Ok(Err(refusal)) => answer(refusal.status, &refusal.errors),
+                    Ok(Ok(reply)) => answer::json(&reply),
+                    Ok(Err(refusal)) => refusal.into_response(),
                     Err(_) => {
                         let text = "this call met a bug of DVP; the engine's log has its trace";
-                        let errors = Errors::from(Reason::bug(text));
-                        answer(status(&errors), &errors)
+                        Refusal::from(Reason::bug(text)).into_response()
                     }
                 }
             }
         };
         self.router = self.router.route(C::PATH, on(filter, route));
-        self.operations.push(openapi::Operation::of::<C>());
+        self.description.call::<C>();
         self
     }
 
-    /// The finished router, with the description of all its calls at `/openapi.json`.
-    fn finish(self, app: Arc<App>) -> Router {
-        let description = openapi::describe(&self.operations);
-        let describe = move || {
-            let description = description.clone();
-            async move { answer(StatusCode::OK, &description) }
-        };
+    /// The finished router: the calls, what is no call, and the description of all of it.
+    fn finish(mut self, app: Arc<App>) -> Router {
+        checks::describe(&mut self.description);
+        events::describe(&mut self.description);
+        metrics::describe(&mut self.description);
+        let description = self.description.finish();
+        let page = Html(docs::page(&description));
         checks::routes(self.router)
-            .route("/openapi.json", axum::routing::get(describe))
+            .route("/events", get(events::events))
+            .route("/metrics", get(metrics::metrics))
+            .route("/openapi.json", get(async move || answer::json(&description)))
+            .route("/docs", get(async move || page.clone()))
             .fallback(|request: Request| async move {
                 let text = format!("there is no {} {}", request.method(), request.uri().path());
-                let errors = Errors::from(Reason::not_found(text));
-                answer(status(&errors), &errors)
+                Refusal::from(Reason::not_found(text))
             })
             .method_not_allowed_fallback(|request: Request| async move {
                 let (method, path) = (request.method(), request.uri().path());
                 let text = format!("{path} takes no {method}; see /openapi.json");
-                answer(StatusCode::METHOD_NOT_ALLOWED, &Errors::from(Reason::spec(text)))
+                Refusal::with(StatusCode::METHOD_NOT_ALLOWED, Reason::spec(text))
             })
             .with_state(app)
-    }
-}
-
-struct Refusal {
-    status: StatusCode,
-    errors: Errors,
-}
-
-impl Refusal {
-    fn of(errors: Errors) -> Self {
-        Self { status: status(&errors), errors }
-    }
-
-    fn request(text: impl AsRef<str>) -> Self {
-        Self::of(Reason::spec(text).into())
     }
 }
 
@@ -141,9 +121,9 @@ async fn read<C: Call>(request: Request) -> Result<C, Refusal> {
     match C::METHOD {
         Method::Get => from_query(parts.uri.query().unwrap_or(""), id),
         Method::Post => {
-            let body = to_bytes(body, BODY_LIMIT).await.map_err(|_| Refusal {
-                status: StatusCode::PAYLOAD_TOO_LARGE,
-                errors: Reason::spec(format!("the body is above {BODY_LIMIT} bytes")).into(),
+            let body = to_bytes(body, BODY_LIMIT).await.map_err(|_| {
+                let text = format!("the body is above {BODY_LIMIT} bytes");
+                Refusal::with(StatusCode::PAYLOAD_TOO_LARGE, Reason::spec(text))
             })?;
             from_body(&body, id)
         }
@@ -186,16 +166,4 @@ fn from_body<C: Call>(body: &[u8], id: Option<String>) -> Result<C, Refusal> {
         return Err(Refusal::request("the path and the body name two jobs"));
     }
     serde_json::from_value(fields.into()).map_err(wrong)
-}
-
-fn answer<T: serde::Serialize>(status: StatusCode, body: &T) -> Response {
-    match serde_json::to_vec(body) {
-        Ok(json) => {
-            (status, [(header::CONTENT_TYPE, "application/json")], Body::from(json)).into_response()
-        }
-        Err(error) => {
-            tracing::error!(%error, "an answer could not be written as JSON");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
-    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use dvp_model::error::Reason;
-use dvp_model::node::{Duty, Member};
+use dvp_model::node::{Duty, Member, Node};
 use dvp_model::time::Millis;
 use dvp_model::wire::api::{
     Cancel, DryRun, DryRunReply, Errors, Feed, Find, Hold, JobGet, Jobs, KillRank, NodeAdd,
@@ -17,6 +17,7 @@ use dvp_model::wire::worker::PlanRequest;
 use dvp_model::{FilePath, NodeName};
 use tokio_util::sync::CancellationToken;
 
+use super::checks::Checks;
 use super::{Activity, Routes};
 use crate::engine::Engine;
 use crate::jobs::{command, submit};
@@ -42,6 +43,8 @@ pub struct App {
     pub standing: Standing,
     /// Who uses it.
     pub activity: Activity,
+    /// What its services last said.
+    pub(super) checks: Checks,
     /// Somebody asked this engine to stop.
     pub stop_asked: CancellationToken,
     /// The tasks of this engine; their stop ends waiting calls.
@@ -74,6 +77,7 @@ impl App {
             node: Arc::default(),
             standing,
             activity: Activity::default(),
+            checks: Checks::default(),
             stop_asked: CancellationToken::new(),
             tasks,
             started_at,
@@ -115,15 +119,7 @@ pub fn router(app: Arc<App>) -> Router {
             Ok(command::set_priority(app.engine.store(), call.id, call.priority).await?)
         })
         .call::<Feed, _, _>(feed)
-        .call::<Nodes, _, _>(|app, _| async move {
-            if app.node.node(&app.engine).health.is_none() {
-                app.node.look(&app.engine).await;
-            }
-            let mut all = vec![app.node.node(&app.engine)];
-            let used = Engine::used_on_nodes(&app.engine.live(), None);
-            all.extend(app.engine.cluster.nodes(&used));
-            Ok(all)
-        })
+        .call::<Nodes, _, _>(|app, _| async move { Ok(nodes(&app).await) })
         .call::<NodeAdd, _, _>(|app, call| async move { Ok(ladder::add(&app.engine, call).await?) })
         .call::<NodeCheck, _, _>(|app, call| async move {
             Ok(ladder::check(&app.engine, &call.name).await?)
@@ -171,6 +167,17 @@ async fn node_change(
     Ok(changed)
 }
 
+/// The nodes as they are known now.
+pub(super) async fn nodes(app: &App) -> Vec<Node> {
+    if app.node.node(&app.engine).health.is_none() {
+        app.node.look(&app.engine).await;
+    }
+    let mut all = vec![app.node.node(&app.engine)];
+    let used = Engine::used_on_nodes(&app.engine.live(), None);
+    all.extend(app.engine.cluster.nodes(&used));
+    all
+}
+
 async fn dry_run(app: Arc<App>, call: DryRun) -> Result<DryRunReply, Errors> {
     let (submission, checked) = submit::check_apart(call.0).await?;
     let request = PlanRequest { input: submission.input, spec: checked.spec };
@@ -183,14 +190,22 @@ async fn dry_run(app: Arc<App>, call: DryRun) -> Result<DryRunReply, Errors> {
 
 /// Entries after a cursor; waits for the first one as long as was asked, or until the engine stops.
 async fn feed(app: Arc<App>, call: Feed) -> Result<Vec<Entry>, Errors> {
-    let wait = Duration::from_millis(call.wait_ms).min(LONGEST_WAIT);
-    let deadline = tokio::time::Instant::now() + wait;
     let query = FeedQuery {
         after: call.after,
         job: call.job,
         limit: call.limit.unwrap_or(MOST_ENTRIES).min(MOST_ENTRIES),
         tail: call.tail,
     };
+    news(&app, query, Duration::from_millis(call.wait_ms).min(LONGEST_WAIT)).await
+}
+
+/// The same by a query.
+pub(super) async fn news(
+    app: &App,
+    query: FeedQuery,
+    wait: Duration,
+) -> Result<Vec<Entry>, Errors> {
+    let deadline = tokio::time::Instant::now() + wait;
     let mut commits = app.engine.store().commits();
     loop {
         commits.mark_unchanged();
@@ -207,7 +222,8 @@ async fn feed(app: Arc<App>, call: Feed) -> Result<Vec<Entry>, Errors> {
     }
 }
 
-async fn status(app: &App) -> Result<StatusReply, Reason> {
+/// Engine, services and counts.
+pub(super) async fn status(app: &App) -> Result<StatusReply, Reason> {
     let store = app.engine.store();
     let at = store.now().await?;
     let service = |name: &str, word: Result<String, Reason>| {

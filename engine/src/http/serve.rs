@@ -45,14 +45,15 @@ impl Activity {
         self.0.born.elapsed().saturating_sub(last)
     }
 
-    fn begin(&self) -> InHand {
+    /// Counts somebody in until what comes back is dropped.
+    pub(super) fn begin(&self) -> InHand {
         self.0.in_hand.fetch_add(1, Ordering::Relaxed);
         InHand(self.clone())
     }
 }
 
 /// A call in hand; counted until it is dropped, answered or not.
-struct InHand(Activity);
+pub(super) struct InHand(Activity);
 
 impl Drop for InHand {
     fn drop(&mut self) {

@@ -2,6 +2,7 @@
 //! are pure functions; `exec` starts them.
 
 pub mod folder;
+pub mod hello;
 pub mod link;
 pub mod mpirun;
 pub mod spread;

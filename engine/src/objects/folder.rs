@@ -42,6 +42,21 @@ impl Folder {
         Ok(Locator::File(folder.join(format!("{}.{item}.{attempt}", run.epoch)).into()))
     }
 
+    /// Writes something, reads it, removes it.
+    ///
+    /// # Errors
+    /// What could not be done.
+    pub fn test(&self) -> io::Result<()> {
+        let path = self.root.join(format!(".test.{:016x}", rand::random::<u64>()));
+        let words = b"written to be read";
+        let tried = fs::write(&path, words).and_then(|()| fs::read(&path));
+        let removed = fs::remove_file(&path);
+        match tried? == words {
+            true => removed,
+            false => Err(io::Error::other("what was read is not what was written")),
+        }
+    }
+
     /// Every file of a job, accepted or not.
     pub fn files(&self, job: JobId) -> Vec<PathBuf> {
         let Ok(entries) = fs::read_dir(self.of_job(job)) else { return Vec::new() };

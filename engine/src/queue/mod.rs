@@ -90,6 +90,16 @@ impl Queue {
         self.known().figures = Some((Instant::now(), figures));
     }
 
+    /// Connects anew, and asks for the queue that jobs come from.
+    ///
+    /// # Errors
+    /// Why the broker refuses, or that it does not answer.
+    pub async fn test(&self) -> Result<String, Reason> {
+        let link = connection::Link::open(&self.broker, "dvp: a test").await?;
+        link.queue(QUEUE).await?;
+        Ok(format!("RabbitMQ at {}:{}", self.broker.host, self.broker.port))
+    }
+
     /// The broker's last word on the queue; none before it spoke. `now` is the database's.
     pub fn figures(&self, now: Millis) -> Option<QueueFigures> {
         let known = self.known();

@@ -34,13 +34,16 @@ async fn beyond_the_loopback_all_but_the_checks_needs_the_token() {
     let get = |path: &str, headers: &str| {
         get(address.port(), path, &format!("host: 127.0.0.1\r\n{headers}"))
     };
-    for path in ["/", "/healthz", "/readyz", "/test-db"] {
+    for path in ["/", "/healthz", "/readyz", "/docs", "/test-db", "/test-storage", "/test-mpi"] {
         assert_eq!(get(path, "").0, 200, "{path}");
     }
     assert!(get("/test-db", "").1.contains(r#""status":"success""#));
     let (status, answer) = get("/jobs", "");
     assert_eq!(status, 401, "{answer}");
     assert!(answer.contains("dvp-engine token") && answer.contains("www-authenticate: Bearer"));
+    for path in ["/openapi.json", "/events", "/metrics"] {
+        assert_eq!(get(path, "").0, 401, "{path}");
+    }
     assert_eq!(get("/nowhere", "").0, 401, "what is there is nobody's business either");
     assert_eq!(get("/jobs", "authorization: Bearer 0123\r\n").0, 401);
     let token = http::token(&config.data_dir).unwrap();
@@ -88,4 +91,48 @@ fn a_token_that_others_may_read_is_refused() {
     let open = std::fs::Permissions::from_mode(0o644);
     std::fs::set_permissions(http::token_file(dir.path()), open).unwrap();
     assert!(http::token(dir.path()).unwrap_err().text.contains("others may read"));
+}
+
+mod servers {
+    use std::process::Command;
+
+    use super::*;
+
+    /// schemathesis makes requests of the description, good and bad ones, and holds each answer against it.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn answers_are_as_described_whatever_is_asked() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = config(dir.path());
+        let address = free("127.0.0.1");
+        config.listen = Some(address);
+        let host = host::attach_or_host(&config).await.unwrap();
+        let url = format!("http://{address}/openapi.json");
+        let mut schemathesis = Command::new(testbed::python::program("schemathesis"));
+        schemathesis.args([
+            "run",
+            &url,
+            "--seed",
+            "1",
+            "--max-examples",
+            "20",
+            "--continue-on-failure",
+        ]);
+        // Some wait for news by their nature; without a broker one has nothing good to say.
+        schemathesis.args(["--exclude-path-regex", "^/(events|feed|test-queue)$"]);
+        schemathesis.args(["--phases", "examples,coverage,fuzzing"]);
+        schemathesis.args(["--suppress-health-check", "all", "--request-timeout", "60"]);
+        // Most jobs that are made up do not exist, and are rightly refused.
+        schemathesis.args(["--checks", "all", "--exclude-checks", "positive_data_acceptance"]);
+        schemathesis.current_dir(dir.path());
+        let done = tokio::task::spawn_blocking(move || schemathesis.output()).await.unwrap();
+        let done = done.unwrap();
+        let said = String::from_utf8_lossy(&done.stdout).into_owned();
+        assert!(done.status.success(), "{said}{}", String::from_utf8_lossy(&done.stderr));
+        let tried: u32 = said
+            .lines()
+            .find_map(|line| line.trim().split_once(" generated")?.0.parse().ok())
+            .unwrap_or_else(|| panic!("it tried nothing: {said}"));
+        assert!(tried > 500, "{said}");
+        host.stop().await;
+    }
 }

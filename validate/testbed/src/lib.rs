@@ -6,6 +6,7 @@ pub mod drive;
 pub mod faults;
 pub mod mpi;
 pub mod postgres;
+pub mod python;
 pub mod rabbitmq;
 pub mod reference;
 pub mod sshd;

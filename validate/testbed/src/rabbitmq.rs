@@ -3,13 +3,14 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::python;
 use crate::wait::wait_for;
 
 /// The package's programs, without the wrapper that insists on root.
@@ -177,7 +178,7 @@ impl RabbitMq {
     /// # Panics
     /// When the producer fails, or there is no Python with pika.
     pub fn produce(&self, messages: &[String]) {
-        let python = python();
+        let python = python::program("python");
         let mut producer = Command::new(&python);
         producer.args(["-c", PRODUCER, &self.ports.amqp.to_string()]).stdin(Stdio::piped());
         let mut producer = producer.stderr(Stdio::piped()).spawn().expect("python");
@@ -228,14 +229,6 @@ impl Drop for RabbitMq {
         let _ = self.mapper.kill();
         let _ = self.mapper.wait();
     }
-}
-
-/// A Python that has pika: `./dvp test --all` makes it and names it in `DVP_PYTHON`.
-fn python() -> PathBuf {
-    let named = std::env::var_os("DVP_PYTHON").map(PathBuf::from);
-    let python = named.expect("a Python with pika in DVP_PYTHON (./dvp test --all makes one)");
-    assert!(python.exists(), "there is no {}", python.display());
-    python
 }
 
 fn reach(port: u16) -> Result<TcpStream, String> {

@@ -4,6 +4,7 @@ pub mod assign;
 pub mod seam;
 pub mod step;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Reason;
@@ -14,7 +15,7 @@ use crate::spec::{Spec, SpecText};
 use crate::time::Millis;
 
 /// Where a job stands. States carry what belongs to them; `step` alone knows the arrows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum State {
     /// Waits for slots (and, before that, for its plan).
@@ -62,7 +63,9 @@ pub enum State {
 }
 
 /// A state's name, without what it carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum StateName {
@@ -100,7 +103,7 @@ impl StateName {
 }
 
 /// Who held a job.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HeldBy {
     /// A person.
@@ -110,7 +113,9 @@ pub enum HeldBy {
 }
 
 /// What a job is busy with. Progress, not a state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// The file is read and the plan is made (before slots are taken).
@@ -166,7 +171,7 @@ impl State {
 }
 
 /// What a user asks for: one input, one output. The body of the API's submit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Submission {
     /// The input; absolute.
@@ -195,7 +200,7 @@ pub struct Submission {
 }
 
 /// A job.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Job {
     /// Its id.
     pub id: JobId,
@@ -270,7 +275,7 @@ impl Job {
 }
 
 /// A published output.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Output {
     /// Where it lies.
     pub path: FilePath,
@@ -283,7 +288,7 @@ pub struct Output {
 }
 
 /// Where an item of the ledger stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ChunkState {
     /// Nobody works on it.
@@ -295,7 +300,7 @@ pub enum ChunkState {
 }
 
 /// A chunk, as `job` shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChunkInfo {
     /// Its position.
     pub index: ChunkIndex,
@@ -318,7 +323,7 @@ pub struct ChunkInfo {
 }
 
 /// One rank of a running job: a lane of the job page.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Lane {
     /// Its number.
     pub rank: Rank,

@@ -7,6 +7,7 @@ pub mod sizes;
 pub mod stamp;
 pub mod tags;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -181,7 +182,7 @@ impl Plan {
 }
 
 /// A plan in figures: what the dry run prints, what the console shows, what the scheduler weighs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
     /// The plan's hash.
     pub hash: String,

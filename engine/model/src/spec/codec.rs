@@ -1,12 +1,13 @@
 //! The encoder table: the only place that sets codec options. An encoder without a row (and its test)
 //! is refused. Each row makes an encoder whose bits depend on nothing but frames and plan.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::spec::Container;
 
 /// A video codec that DVP writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Codec {
     /// H.264 by x264.
@@ -16,7 +17,7 @@ pub enum Codec {
 }
 
 /// Encoder settings of a spec.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Encode {
     /// Which codec.
     pub codec: Codec,

@@ -12,6 +12,7 @@ pub mod value;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use resolve::{check_param, resolve, spec_text};
@@ -19,7 +20,7 @@ pub use task::Task;
 
 /// What the user typed, unchecked. JSON and the command line share it:
 /// `{"tasks": ["cut", "resize"], "set": {"cut.start": "1.5", "resize.height": "360"}}`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SpecText {
     /// Task names in the order of the chain; empty means `convert`.
@@ -29,7 +30,7 @@ pub struct SpecText {
 }
 
 /// A checked spec, every default filled in. The same for all of its users, whatever they typed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Spec {
     /// The chain of picture tasks in order; may be empty (a plain conversion).
     pub steps: Vec<Step>,
@@ -44,7 +45,7 @@ pub struct Spec {
 }
 
 /// One picture task, in chain order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "task", rename_all = "snake_case")]
 pub enum Step {
     /// Keep frames with `start <= pts < end`, microseconds from the film's origin.
@@ -69,7 +70,7 @@ pub enum Step {
 }
 
 /// The container to write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Container {
     /// MPEG-4 part 14.
@@ -89,7 +90,7 @@ impl Container {
 }
 
 /// What to do with the sound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AudioChoice {
     /// Copy where the container holds it and nothing is cut, else AAC.
@@ -105,7 +106,7 @@ pub enum AudioChoice {
 }
 
 /// `plan.*` keys: how the work is cut. Go with any task.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlanOptions {
     /// Frames a chunk; none means the default for this film.
     pub chunk_frames: Option<u32>,

@@ -1,6 +1,7 @@
 //! The API: one struct a call, with its method, path, request and reply. Route and client are both made
 //! from it.
 
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +24,7 @@ pub enum Method {
 }
 
 /// A call. `{id}` in the path is filled from [`Call::id`].
-pub trait Call: Serialize + DeserializeOwned + Send + Sync + 'static {
+pub trait Call: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static {
     /// HTTP method.
     const METHOD: Method;
     /// Path, with `{id}` where the job's id goes.
@@ -31,7 +32,7 @@ pub trait Call: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// One line for the docs.
     const ABOUT: &'static str;
     /// What comes back.
-    type Reply: Serialize + DeserializeOwned + Send + 'static;
+    type Reply: Serialize + DeserializeOwned + JsonSchema + Send + 'static;
     /// Whether sending it twice does what sending it once does, so that a lost answer may be asked again.
     const REPEATABLE: bool;
     /// The job it is about, if its path has `{id}`.
@@ -44,8 +45,25 @@ pub trait Call: Serialize + DeserializeOwned + Send + Sync + 'static {
     }
 }
 
-/// Body of every answer that is not 2xx: all that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Body of every answer that is not 2xx, as RFC 9457 has it, and all that is wrong beside it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Problem {
+    /// `about:blank`: the status says what kind of problem it is.
+    #[serde(rename = "type")]
+    pub about: String,
+    /// The status in words.
+    pub title: String,
+    /// The status.
+    pub status: u16,
+    /// All that is wrong, as a person reads it.
+    pub detail: String,
+    /// The same one by one.
+    #[serde(flatten)]
+    pub errors: Errors,
+}
+
+/// All that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Errors {
     /// At least one.
     pub errors: Vec<Reason>,
@@ -102,19 +120,19 @@ macro_rules! repeatable {
 
 /// Submits one job. All that is wrong comes back at once, and then nothing was stored. With an id of the
 /// caller's it may be repeated: the second call answers with the job of the first.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Submit(pub Submission);
 call!(Submit, Post often, "/jobs", "Submit a job", Job, patience |_| 60_000);
 
 /// Plans without submitting: the dry run.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct DryRun(pub Submission);
 call!(DryRun, Post often, "/plan", "Plan without submitting", DryRunReply, patience |_| 3_600_000);
 
 /// What a dry run found.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct DryRunReply {
     /// The plan in figures.
     pub plan: Summary,
@@ -127,14 +145,14 @@ pub struct DryRunReply {
 }
 
 /// Submits several jobs: all of them, or none and all that is wrong.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct SubmitAll(pub Vec<Submission>);
 call!(SubmitAll, Post once, "/batches", "Submit several jobs, all or none", Vec<Job>,
       patience |_| 600_000);
 
 /// The one job whose id begins so.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Find {
     /// Hex digits, with or without dashes.
@@ -143,7 +161,7 @@ pub struct Find {
 call!(Find, Get often, "/find", "The job whose id begins with a prefix", Job);
 
 /// Every job, newest first, without chunks.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Jobs {
     /// At most so many.
@@ -153,7 +171,7 @@ pub struct Jobs {
 call!(Jobs, Get often, "/jobs", "List jobs, newest first", Vec<Job>);
 
 /// One job with chunks and lanes.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JobGet {
     /// Which.
@@ -162,7 +180,7 @@ pub struct JobGet {
 call!(JobGet, Get often, "/jobs/{id}", "One job with its chunks", JobDetail, id id);
 
 /// A job with all that is known of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct JobDetail {
     /// The job.
     pub job: Job,
@@ -181,7 +199,7 @@ pub struct JobDetail {
 macro_rules! job_command {
     ($(#[$doc:meta])* $name:ident, $repeat:ident, $path:literal, $about:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, Serialize, Deserialize)]
+        #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
         pub struct $name {
             /// Which job.
@@ -209,7 +227,7 @@ job_command!(
 );
 
 /// Sets a job's priority.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetPriority {
     /// Which job.
@@ -220,7 +238,7 @@ pub struct SetPriority {
 call!(SetPriority, Post often, "/jobs/{id}/priority", "Set a job's priority", Job, id id);
 
 /// The feed after a cursor, oldest first.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Feed {
     /// Only entries after this one.
@@ -243,14 +261,14 @@ call!(Feed, Get often, "/feed", "What happened, after a cursor", Vec<Entry>,
       patience |feed| feed.wait_ms + 15_000);
 
 /// Every node.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Nodes {}
 call!(Nodes, Get often, "/nodes", "List nodes", Vec<Node>);
 
 /// Climbs the ladder to a machine and, when it comes to the top, takes it among the nodes. A name that is
 /// there already gets these values.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NodeAdd {
     /// Host name or address.
@@ -280,7 +298,7 @@ fn ssh_port() -> u16 {
 macro_rules! node_command {
     ($(#[$doc:meta])* $name:ident, $path:literal, $about:literal, $reply:ty, $patience:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, Serialize, Deserialize)]
+        #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
         pub struct $name {
             /// Which node.
@@ -308,13 +326,13 @@ node_command!(
 );
 
 /// One look at everything: what the dashboard draws.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Status {}
 call!(Status, Get often, "/status", "Engine, services and counts", StatusReply);
 
 /// The engine, its services and its queue, each with its age.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StatusReply {
     /// The engine's process.
     pub pid: u32,
@@ -340,7 +358,7 @@ pub struct StatusReply {
 }
 
 /// A service that the engine uses.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Service {
     /// What for: `store`, `objects`, `launch`, `queue`, `events`, `depth`.
     pub name: String,
@@ -356,7 +374,7 @@ pub struct Service {
 }
 
 /// A queue as the broker counts it. Jobs that wait are in the database, and another figure.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct QueueFigures {
     /// Its name.
     pub name: String,
@@ -377,7 +395,7 @@ pub struct QueueFigures {
 }
 
 /// Demo only: kills one rank of a running job with SIGKILL.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KillRank {
     /// Which job.
@@ -386,20 +404,20 @@ pub struct KillRank {
 call!(KillRank, Post once, "/jobs/{id}/kill-rank", "Demo only: kill a rank", Killed, id id);
 
 /// Which rank was killed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Killed {
     /// Its lane at that moment.
     pub lane: Lane,
 }
 
 /// Asks the engine to stop: running jobs go on when the next engine starts.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Stop {}
 call!(Stop, Post often, "/engine/stop", "Stop this engine", Stopping);
 
 /// The engine heard it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Stopping {
     /// Its process.
     pub pid: u32,

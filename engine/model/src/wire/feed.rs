@@ -1,5 +1,6 @@
 //! What happened: one append-only table, read by the screen, the log and later the event publisher.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Reason;
@@ -8,7 +9,7 @@ use crate::job::Phase;
 use crate::time::Millis;
 
 /// One entry of the feed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Entry {
     /// Rises by at least one with each entry.
     pub seq: u64,
@@ -22,7 +23,7 @@ pub struct Entry {
 }
 
 /// What happened.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub enum What {
     /// A job was accepted.
