@@ -115,6 +115,8 @@ impl Engine {
         engine.store.feed_append(None, vec![What::EngineStarted { pid }]).await?;
         engine.cluster.refresh(&engine).await?;
         engine.tasks.spawn_until_stop(cluster::watch(engine.clone()));
+        let store = engine.store.clone();
+        engine.tasks.spawn_until_stop(async move { store.listen().await });
         engine.tasks.spawn(dispatch::serve(engine.clone()));
         queue::start(&engine);
         Ok(engine)

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions, PgRow};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
     SqliteSynchronous,
@@ -155,6 +155,9 @@ macro_rules! read_row {
 read_row!(read_sqlite, SqliteRow);
 read_row!(read_postgres, PgRow);
 
+/// Where commits are told.
+const CHANNEL: &str = "dvp_commits";
+
 /// How long SQLite's file may be in another's hands.
 const BUSY: Duration = Duration::from_secs(10);
 
@@ -265,6 +268,24 @@ impl Db {
         }
     }
 
+    /// Calls `heard` with what [`Tx::tell`] of other processes said, and with nothing when something may
+    /// have been missed. Comes back when the link is lost; at once where nobody else can tell.
+    pub async fn listen(&self, heard: impl Fn(Option<&str>)) -> Result<(), StoreError> {
+        let Db::Postgres(pool) = self else { return Ok(()) };
+        let mut listener = PgListener::connect_with(pool).await?;
+        listener.listen(CHANNEL).await?;
+        heard(None);
+        while let Some(told) = listener.try_recv().await? {
+            heard(Some(told.payload()));
+        }
+        Ok(())
+    }
+
+    /// Whether other processes' commits can be heard of.
+    pub fn tells(&self) -> bool {
+        matches!(self, Db::Postgres(_))
+    }
+
     pub async fn close(&self) {
         match self {
             Db::Sqlite(pool) => pool.close().await,
@@ -308,6 +329,15 @@ impl Tx {
                 rows.iter().map(read_postgres).collect()
             }
         }
+    }
+
+    /// Tells `word` to every [`Db::listen`] when this is committed, where the database can.
+    pub async fn tell(&mut self, word: &str) -> Result<(), StoreError> {
+        if let Tx::Postgres(_) = self {
+            let sql = "SELECT CAST(1 AS BIGINT) FROM (SELECT pg_notify($1, $2)) AS told";
+            self.rows(sql, &[CHANNEL.into(), word.into()]).await?;
+        }
+        Ok(())
     }
 
     pub async fn commit(self) -> Result<(), StoreError> {

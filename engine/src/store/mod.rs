@@ -10,6 +10,9 @@ mod ledger;
 mod nodes;
 mod plans;
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use dvp_model::error::{Kind, Reason};
 use dvp_model::time::Millis;
 use dvp_model::{Epoch, JobId};
@@ -104,7 +107,12 @@ pub struct Store {
     db: Db,
     url: StoreUrl,
     commits: watch::Sender<u64>,
+    /// What this handle says of its commits, so that it does not listen to itself.
+    word: Arc<str>,
 }
+
+/// Pause before a lost link to the database's news is made again.
+const RELISTEN: Duration = Duration::from_secs(1);
 
 impl Store {
     /// Opens the database, makes or upgrades its schema.
@@ -113,7 +121,8 @@ impl Store {
     /// When it can't be reached, or its schema is newer than this program.
     pub async fn open(url: &StoreUrl) -> Result<Self, StoreError> {
         let db = Db::open(url).await?;
-        let store = Self { db, url: url.clone(), commits: watch::Sender::new(0) };
+        let word = format!("{:016x}", rand::random::<u64>()).into();
+        let store = Self { db, url: url.clone(), commits: watch::Sender::new(0), word };
         store.migrate().await?;
         Ok(store)
     }
@@ -158,7 +167,8 @@ impl Store {
         self.db.version().await
     }
 
-    /// Sees a new value after every commit made through this process.
+    /// Sees a new value after every commit made through this process, and after those of other processes
+    /// while [`Store::listen`] runs.
     pub fn commits(&self) -> watch::Receiver<u64> {
         self.commits.subscribe()
     }
@@ -166,6 +176,22 @@ impl Store {
     /// Makes everyone who waits on [`Store::commits`] look again.
     pub fn nudge(&self) {
         self.commits.send_modify(|count| *count += 1);
+    }
+
+    /// Hears of other processes' commits, where the database tells them, for as long as it is polled. A lost
+    /// link is made again; what was told meanwhile is found by looking.
+    pub async fn listen(&self) {
+        while self.db.tells() {
+            let heard = |word: Option<&str>| {
+                if word != Some(&*self.word) {
+                    self.nudge();
+                }
+            };
+            if let Err(error) = self.db.listen(heard).await {
+                tracing::warn!("commits of other engines are not heard of now: {error}");
+            }
+            tokio::time::sleep(RELISTEN).await;
+        }
     }
 
     /// Closes all connections.
@@ -177,7 +203,8 @@ impl Store {
         clock_of(&tx.rows(self.db.clock(), &[]).await?)
     }
 
-    async fn commit(&self, tx: Tx) -> Result<(), StoreError> {
+    async fn commit(&self, mut tx: Tx) -> Result<(), StoreError> {
+        tx.tell(&self.word).await?;
         tx.commit().await?;
         self.nudge();
         Ok(())

@@ -531,6 +531,36 @@ mod servers {
         assert!(opened.iter().all(Result::is_ok));
     }
 
+    /// What one process commits another hears of, also after its link was cut; its own commits it hears
+    /// of once.
+    #[tokio::test]
+    async fn postgres_tells_of_commits() {
+        let server = Postgres::start();
+        let url = StoreUrl::Postgres(server.url());
+        let (here, there) = (Store::open(&url).await.unwrap(), Store::open(&url).await.unwrap());
+        let (listening, mut commits) = (here.clone(), here.commits());
+        let task = tokio::spawn(async move { listening.listen().await });
+        let limit = Duration::from_secs(30);
+        let mut hears = async || {
+            tokio::time::timeout(limit, commits.changed()).await.expect("it is heard of").unwrap();
+            *commits.borrow_and_update()
+        };
+        let linked = hears().await;
+        here.job_insert(job("/out/own"), vec![]).await.unwrap();
+        assert_eq!(hears().await, linked + 1);
+        there.job_insert(job("/out/theirs"), vec![]).await.unwrap();
+        assert_eq!(hears().await, linked + 2);
+        let pool = sqlx::PgPool::connect(&server.url()).await.unwrap();
+        let cut =
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ILIKE 'listen%'";
+        assert_eq!(sqlx::query(cut).execute(&pool).await.unwrap().rows_affected(), 1);
+        // Once when the link is there again: what came meanwhile is looked for.
+        hears().await;
+        there.job_insert(job("/out/later"), vec![]).await.unwrap();
+        hears().await;
+        task.abort();
+    }
+
     /// A restart of the server costs calls that were under way, never the store itself.
     #[tokio::test]
     async fn postgres_comes_back() {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use dvp_engine::{Engine, Settings, Store, StoreUrl};
+use dvp_engine::{Engine, Settings, Store, StoreUrl, Timings};
 use dvp_model::Epoch;
 use dvp_model::error::Kind;
 use dvp_model::job::{State, StateName};
@@ -102,7 +102,7 @@ async fn postgres_restarts_in_mid_job() {
 }
 
 /// Two engines begin at once on an empty database: one makes its tables, both work, and each job is planned
-/// and launched once.
+/// and launched once. Each hears of the other's commits: nobody looks by the clock here.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_engines_share_a_database() {
     let bench = Bench::new();
@@ -110,6 +110,7 @@ async fn two_engines_share_a_database() {
     let settings = |name: &str| Settings {
         data_dir: bench.folder.path().join(name),
         store: StoreUrl::Postgres(server.url()),
+        timings: Timings { poll: Duration::from_secs(3600), ..Timings::default() },
         ..bench.settings()
     };
     let (first, second) =
