@@ -88,10 +88,23 @@ pub struct Video {
     pub stamps: Vec<i64>,
     /// How long the last picture is shown, in ticks; 0 when unknown.
     pub last_duration: i64,
-    /// Why `stamps` can't be trusted (missing, equal or wrapping times), if so.
-    pub untrusted: Option<String>,
+    /// Why pictures can't be told by their own times (missing, equal or jumping ones), if so. `stamps` is
+    /// then a rising line made for them, and they are found by their number from the film's start on.
+    pub counted: Option<String>,
+    /// Where the times in the file jump, in ticks.
+    #[serde(default)]
+    pub splices: Vec<Splice>,
     /// Pictures before the first one that can be decoded; they are not among `stamps`.
     pub undecodable: u32,
+}
+
+/// A place where a file's times jump.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Splice {
+    /// Time of the first picture after it, as it stands in the file.
+    pub from: i64,
+    /// What is added to times as they stand in the file from there on.
+    pub shift: i64,
 }
 
 /// How the numbers in a picture are to be read as colours: libavutil's names, `unknown` where the file

@@ -80,6 +80,12 @@ pub fn is_hidden(codec: &str, packet: &[u8]) -> bool {
     }
 }
 
+/// Whether a packet of so many bytes may stand for a picture that is not there: MPEG-4 repeats the one
+/// before with a header alone.
+pub fn is_empty(codec: &str, size: i32) -> bool {
+    codec == "mpeg4" && size < 20
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

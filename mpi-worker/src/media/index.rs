@@ -3,19 +3,18 @@
 
 use dvp_model::FilePath;
 use dvp_model::error::Reason;
-use dvp_model::media::{Audio, Index, Other, Video};
+use dvp_model::media::{Audio, Index, Other, Splice, Video};
+use dvp_model::plan::line::{self, Jumps, Line};
 use dvp_model::time::Ratio;
 use ffmpeg_next::ffi;
 
-use super::av::{self, NO_PTS, Packet};
-use super::color;
-use super::decode::{Setup, stamp_of};
-use super::entry::is_hidden;
+use super::av::{self, NO_PTS};
+use super::count::{self, Opening};
+use super::decode::Setup;
+use super::pass::Film;
+use super::scan::{self, Scan, jumps};
 use super::source::Source;
-use super::{layout, log, picture};
-
-/// Most pictures of a film.
-const MOST_PICTURES: usize = 20_000_000;
+use super::{color, layout, picture};
 
 /// What [`read`] found, and the film's first picture.
 pub struct Found {
@@ -49,21 +48,24 @@ pub fn read(input: &FilePath, progress: &mut dyn FnMut(u64, u64)) -> Result<Foun
         start => start,
     };
     let duration_us = source.context().duration.max(0);
-    let setup = Setup { time_base, reorder };
-    let mut again = Source::open(input, Some(source.identity()), false)?;
-    let first = picture::first(&mut again, streams.film, setup)?;
-    drop(again);
-    let mut pictures = Pictures::read(&mut source, streams.film, &codec, progress)?;
-    let undecodable = match stamp_of(&first) {
-        Some(stamp) => pictures.drop_before(stamp),
-        None => 0,
+    let film = Film {
+        input: source.identity().clone(),
+        stream: streams.film,
+        codec: codec.clone(),
+        setup: Setup { time_base, reorder },
     };
-    source.still_same()?;
-    let raw = first.get();
+    let opening = count::opening(&film)?;
+    let scan = scan::read(&mut source, streams.film, &codec, progress)?;
     let step = match stated_rate.num {
-        0 => pictures.stamps.windows(2).map(|pair| pair[1] - pair[0]).next_back().unwrap_or(0),
+        0 => scan.stamps.windows(2).map(|pair| pair[1] - pair[0]).next_back().unwrap_or(0),
         _ => Ratio::new(stated_rate.den, stated_rate.num).rescale(1, time_base),
     };
+    let step = if step > 0 { step } else { scan.last_duration.max(1) };
+    let last_duration = if scan.last_duration > 0 { scan.last_duration } else { step };
+    let pictures = Pictures::of(&film, &opening, scan, step, jumps(&source, time_base), progress)?;
+    source.still_same()?;
+    let first = opening.first;
+    let raw = first.get();
     let index = Index {
         identity: source.identity().clone(),
         format,
@@ -86,14 +88,11 @@ pub fn read(input: &FilePath, progress: &mut dyn FnMut(u64, u64)) -> Result<Foun
             color: color::of_frame(raw),
             intra_only,
             reorder,
-            last_duration: if pictures.last_duration > 0 {
-                pictures.last_duration
-            } else {
-                step.max(1)
-            },
+            last_duration,
             stamps: pictures.stamps,
-            untrusted: pictures.untrusted,
-            undecodable,
+            counted: pictures.counted,
+            splices: pictures.splices,
+            undecodable: pictures.undecodable,
         },
         tags: av::tags(source.context()),
         left_out: streams.left_out,
@@ -105,21 +104,6 @@ pub fn read(input: &FilePath, progress: &mut dyn FnMut(u64, u64)) -> Result<Foun
 
 /// Being the default is carried, or follows from the order.
 const DEFAULT: i32 = ffi::AV_DISPOSITION_DEFAULT;
-
-/// Codecs whose packets are pictures by the container's word alone: no parser looks at their bytes.
-const SKIMMED: &[&str] = &[
-    "h264",
-    "hevc",
-    "av1",
-    "mpeg2video",
-    "mpeg4",
-    "mjpeg",
-    "prores",
-    "ffv1",
-    "png",
-    "qtrle",
-    "dnxhd",
-];
 
 /// A file's streams, sorted by what they are.
 struct Streams {
@@ -191,76 +175,54 @@ impl Streams {
 /// The film's pictures by their times.
 struct Pictures {
     stamps: Vec<i64>,
-    last_duration: i64,
-    untrusted: Option<String>,
+    counted: Option<String>,
+    splices: Vec<Splice>,
+    undecodable: u32,
 }
 
 impl Pictures {
-    fn read(
-        source: &mut Source,
-        film: u32,
-        codec: &str,
+    /// As the packets tell; or, where they can't be believed, as all pictures come out of the decoder.
+    fn of(
+        film: &Film,
+        opening: &Opening,
+        scan: Scan,
+        step: i64,
+        jumps: Jumps,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Pictures, Reason> {
-        source.select(film);
-        if SKIMMED.contains(&codec) && layout::is_one_index(source)? {
-            source.skim();
+        let apart = || "packets are not pictures".to_owned();
+        let Some(why) = scan.doubt.or_else(|| (!opening.is_as(&scan.stamps)).then(apart)) else {
+            let first = opening.stamp().unwrap_or(i64::MIN);
+            let undecodable = scan.stamps.partition_point(|&stamp| stamp < first);
+            let stamps = scan.stamps[undecodable..].to_vec();
+            let undecodable = undecodable as u32;
+            return Ok(Pictures { stamps, counted: None, splices: Vec::new(), undecodable });
+        };
+        let mut times = count::all(film, progress)?;
+        if times.iter().all(Option::is_none)
+            && let Some(mut decoded) = scan.decoded.filter(|decoded| decoded.len() == times.len())
+        {
+            // As many packets as pictures: shown one by one at the times at which they are decoded.
+            decoded.sort_unstable();
+            times = decoded.into_iter().map(Some).collect();
+            let line = line::rising(&times, step, jumps);
+            return Ok(Pictures::counted(line, why));
         }
-        let path = source.identity().path.clone();
-        let total = source.identity().size;
-        let mut packet = Packet::new()?;
-        let (mut times, mut count) = (Vec::new(), 0u64);
-        let mut untrusted = None;
-        let mut last = (i64::MIN, 0);
-        while source.read(&mut packet)? {
-            if packet.get().stream_index as u32 != film {
-                continue;
-            }
-            if packet.has(ffi::AV_PKT_FLAG_CORRUPT) {
-                return Err(layout::cut_off(&path));
-            }
-            count += 1;
-            if count % 1024 == 0 {
-                progress(source.position(), total);
-            }
-            if packet.has(ffi::AV_PKT_FLAG_DISCARD) || is_hidden(codec, packet.data()) {
-                continue;
-            }
-            let raw = packet.get();
-            if raw.pts == NO_PTS {
-                untrusted.get_or_insert_with(|| format!("picture {count} has no time"));
-                continue;
-            }
-            last = last.max((raw.pts, raw.duration));
-            times.push(raw.pts);
-            if times.len() > MOST_PICTURES {
-                return Err(Reason::input(format!(
-                    "{path} has more than {MOST_PICTURES} pictures"
-                )));
-            }
-        }
-        if log::said("ended prematurely") {
-            return Err(layout::cut_off(&path));
-        }
-        progress(total, total);
-        times.sort_unstable();
-        if let Some(pair) = times.windows(2).find(|pair| pair[0] == pair[1]) {
-            let base = av::ratio(source.stream(film)?.time_base);
-            untrusted.get_or_insert_with(|| {
-                format!("two pictures share the time {:.3} s", pair[0] as f64 * base.as_f64())
+        let line = line::rising(&times, step, jumps);
+        if times.iter().zip(&line.stamps).all(|(time, stamp)| *time == Some(*stamp)) {
+            // The pictures' own times are in order: they can be found by them.
+            return Ok(Pictures {
+                stamps: line.stamps,
+                counted: None,
+                splices: Vec::new(),
+                undecodable: 0,
             });
-            times.dedup();
         }
-        if times.is_empty() {
-            return Err(Reason::input(format!("{path}: its video stream holds no pictures")));
-        }
-        Ok(Pictures { stamps: times, last_duration: last.1, untrusted })
+        Ok(Pictures::counted(line, why))
     }
 
-    /// Leaves out what comes before the first picture that can be decoded; says how many.
-    fn drop_before(&mut self, first: i64) -> u32 {
-        let count = self.stamps.partition_point(|&stamp| stamp < first);
-        self.stamps.drain(..count);
-        count as u32
+    fn counted(line: Line, why: String) -> Pictures {
+        let (stamps, splices) = (line.stamps, line.splices);
+        Pictures { stamps, counted: Some(why), splices, undecodable: 0 }
     }
 }

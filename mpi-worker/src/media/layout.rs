@@ -89,7 +89,8 @@ pub fn check_whole(source: &Source) -> Result<(), Reason> {
     let (path, size) = (&source.identity().path, source.identity().size);
     if !has_index(source) {
         let head = source.head(4096)?;
-        return match segment_end(&head) {
+        let end = segment_end(&head).or_else(|| riff_end(&head));
+        return match end {
             Some(end) if end > size => Err(cut_off(path)),
             _ => Ok(()),
         };
@@ -128,6 +129,13 @@ fn segment_end(head: &[u8]) -> Option<u64> {
     let (id, size, body) = element(head, at)?;
     (id == SEGMENT).then_some(())?;
     size?.checked_add(body as u64)
+}
+
+/// Where the first part of an AVI file ends, if it says so: a length of 0 was never filled in.
+fn riff_end(head: &[u8]) -> Option<u64> {
+    let (kind, length) = (head.get(..4)?, head.get(4..8)?);
+    let length = u32::from_le_bytes(length.try_into().ok()?);
+    (kind == b"RIFF" && head.get(8..11)? == b"AVI" && length > 0).then_some(u64::from(length) + 8)
 }
 
 /// An element of four id bytes at `at`: its id, its size if known, where its body begins.

@@ -14,15 +14,10 @@ use ffmpeg_next::ffi;
 
 use super::av::{self, Frame};
 use super::color;
-use super::decode::{Decoder, Setup, stamp_of};
-use super::entry::Start;
 use super::filter::{Entry, Graph};
-use super::source::Source;
 
 /// Pictures given to a graph, at most, until its first one comes out.
 const MOST_PROBED: usize = 300;
-/// Packets read, at most, until the first picture comes out.
-const MOST_PACKETS: usize = 3000;
 
 /// Pixel formats that an encoder takes, joined by `|`, in its own order.
 pub fn formats(codec: Codec) -> Result<String, Reason> {
@@ -41,41 +36,6 @@ pub fn formats(codec: Codec) -> Result<String, Reason> {
         }
         Ok(names.join("|"))
     }
-}
-
-/// The film's first picture that can be decoded.
-pub fn first(source: &mut Source, stream: u32, setup: Setup) -> Result<Frame, Reason> {
-    let path = source.identity().path.clone();
-    let unfit = |text: String| Reason::input(format!("{path}: no picture can be decoded{text}"));
-    source.select(stream);
-    let mut decoder = Decoder::open(av::parameters(source.stream(stream)?), setup)?;
-    let mut packet = av::Packet::new()?;
-    let mut frame = Frame::new()?;
-    let mut start = Start::default();
-    for _ in 0..MOST_PACKETS {
-        let more = source.read(&mut packet)?;
-        if more && packet.get().stream_index as u32 != stream {
-            continue;
-        }
-        if more && !start.takes(packet.has(ffi::AV_PKT_FLAG_KEY)) {
-            continue;
-        }
-        // Pictures that lead the first entry point may be undecodable: that is no fault yet.
-        let _ = decoder.send(more.then_some(&packet));
-        while let Ok(got) = decoder.receive(&mut frame) {
-            if got && stamp_of(&frame).is_some() {
-                return Ok(frame);
-            }
-            if !got {
-                break;
-            }
-        }
-        if !more {
-            break;
-        }
-    }
-    let words = super::log::last_line().map_or(String::new(), |line| format!(" ({line})"));
-    Err(unfit(words))
 }
 
 /// Degrees clockwise and the filters that turn a stream's pictures upright, as ffmpeg does.

@@ -1,5 +1,5 @@
-//! Opens an input: only mp4, mov and Matroska, only this one file, within bounds, and only if it still is
-//! the file that was planned. All reading goes through our own file handle: libav opens nothing.
+//! Opens an input: only formats of the list below, only this one file, within bounds, and only if it still
+//! is the file that was planned. All reading goes through our own file handle: libav opens nothing.
 //!
 //! Unsafe because libav is C. Sound because the context and its I/O are owned together, and freed in that
 //! order.
@@ -27,7 +27,14 @@ const LARGEST_SIDE: c_int = 16384;
 /// Most pixels of a picture.
 pub const MOST_PIXELS: i64 = 8192 * 8192;
 /// Demuxers that may run.
-const FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm";
+const FORMATS: &str =
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,avi,h264,hevc,mpegvideo,m4v";
+/// The same, for a person.
+const READ: &str = "mp4, mov, mkv, webm, ts, mpg, avi and raw H.264, HEVC and MPEG-2";
+/// Those without an index of their own: a seek in them ends anywhere.
+const STREWN: &[&str] = &["mpegts", "mpeg"];
+/// Those whose bytes may be anything: what is hardly recognised is not taken for one of them.
+const FAINT: &[&str] = &["mpegts", "mpeg", "h264", "hevc", "mpegvideo", "m4v"];
 
 /// An opened input.
 pub struct Source {
@@ -69,8 +76,12 @@ impl Source {
         let io = Io::reader(file, identity.size)?;
         let mut source = Source { context: ptr::null_mut(), io, path: path.clone(), identity };
         source.connect(format)?;
-        source.check_bounds()?;
-        if probe {
+        // Some formats tell their streams only as they come.
+        let unknown = source.context().nb_streams == 0;
+        if !unknown {
+            source.check_bounds()?;
+        }
+        if probe || unknown {
             source.probe()?;
         }
         Ok(source)
@@ -193,6 +204,11 @@ impl Source {
     /// Where reading stands, in bytes of the file.
     pub fn position(&self) -> u64 {
         self.io.position()
+    }
+
+    /// Whether a seek may end anywhere, and the first packet decides how times are read.
+    pub fn is_strewn(&self) -> bool {
+        STREWN.contains(&av::format_name(self.context()).as_str())
     }
 
     /// The file.
@@ -323,16 +339,16 @@ fn detect(path: &FilePath, file: &File) -> Result<*const ffi::AVInputFormat, Rea
             Some(found) => (format, av::text(found.name), av::text(found.long_name)),
         }
     };
-    if name.split(',').any(|name| name == "mp4" || name == "matroska") {
+    let known = name.split(',').any(|name| FORMATS.split(',').any(|known| known == name));
+    let faint = FAINT.contains(&name.as_str()) && score <= ffi::AVPROBE_SCORE_MAX / 4;
+    if known && !faint {
         return Ok(format);
     }
     if name.is_empty() || score <= ffi::AVPROBE_SCORE_MAX / 4 {
-        return Err(Reason::input(format!(
-            "{path} is not a video file: mp4, mov and mkv are read"
-        )));
+        return Err(Reason::input(format!("{path} is not a video file: {READ} are read")));
     }
     Err(Reason::input(format!(
-        "{path} is not mp4, mov or mkv, which are read (it looks like {long_name})"
+        "{path} is none of {READ}, which are read (it looks like {long_name})"
     )))
 }
 

@@ -3,21 +3,20 @@
 //!
 //! The rule: seek, decode; when the first picture comes later than the window's first, or the decoder
 //! complains on the way to it, begin again twice as far back, at the file's start at worst. An entry
-//! point whose key flag promises too little is not trusted: decoding begins one entry earlier.
+//! point whose key flag promises too little is not trusted: decoding begins one entry earlier. Where
+//! pictures are counted, decoding begins at the file's start.
 
 use std::fmt::Arguments;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use dvp_model::error::Reason;
 use dvp_model::plan::Plan;
 use dvp_model::time::Ratio;
-use ffmpeg_next::ffi;
 
-use super::av::{self, Frame, NO_PTS, Packet};
-use super::decode::{self, Decoder, Setup};
-use super::entry::{Entry, Start, judge};
+use super::av::{self, Frame};
+use super::decode;
 use super::log;
-use super::source::Source;
+use super::pass::{self, Begin, Film, Pass, Trouble};
 
 /// What a picture is to the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,26 +42,20 @@ impl From<Reason> for Fault {
     }
 }
 
-/// Where decoding begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Begin {
-    /// At an entry point at or before this time, in ticks.
-    Near(i64),
-    /// At the file's start.
-    Start,
-}
-
 /// Takes pictures as they are decoded.
 pub type Take<'t> = &'t mut dyn FnMut(Place, &mut Frame) -> Result<(), Reason>;
 
 /// Reads one window, beginning further and further back as needed.
 pub struct Reader<'a> {
     plan: &'a Plan,
+    film: Film,
     wanted: &'a [i64],
     before: Option<i64>,
     begin: Begin,
-    /// Decoding began one entry earlier than a doubtful one.
-    insured: bool,
+    /// How far before the window decoding is to begin, in ticks.
+    reach: i64,
+    /// Decoding must begin before this entry, which was doubtful.
+    insured: Option<i64>,
     /// Decoding began anew because of damage within the window.
     again: bool,
 }
@@ -70,30 +63,42 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// For the pictures `wanted` (source ticks, rising, not empty); `before` is the one just before.
     pub fn new(plan: &'a Plan, wanted: &'a [i64], before: Option<i64>) -> Self {
+        let (film, begin) = (Film::of(plan), Begin::Start);
         let mut reader =
-            Self { plan, wanted, before, begin: Begin::Start, insured: false, again: false };
+            Self { plan, film, wanted, before, begin, reach: 0, insured: None, again: false };
         reader.begin = reader.near(wanted[0]);
         reader
     }
 
     /// Gives every wanted picture to `take`, in order.
     pub fn run(&mut self, stop: &AtomicBool, take: Take) -> Result<(), Fault> {
+        if let Some(passed) = self.plan.video.counted {
+            return self.count(passed, stop, take);
+        }
+        let first = self.wanted[0];
         loop {
-            let mut pass = Pass::open(self.plan, self.begin)?;
-            if !pass.prime(stop)? {
-                return Err(Fault::Final(pass.damage(self.wanted[0])));
+            let mut pass = Window::open(self.plan, &self.film, self.begin)?;
+            let primed = pass.pass.prime(first, stop)?;
+            let (begun, at_start) = (pass.pass.begun, self.begin == Begin::Start);
+            if !primed && at_start {
+                return Err(Fault::Final(pass.damage(first)));
             }
-            if pass.doubtful && !self.insured && self.begin != Begin::Start {
-                self.insured = true;
-                self.begin = self.near(pass.begun.map_or(i64::MIN, |begun| begun - 1));
+            let late = self.insured.is_some_and(|entry| begun.is_some_and(|begun| begun >= entry));
+            if !primed || (!at_start && (late || pass.pass.shown.is_some_and(|at| at > first))) {
+                self.step_back(begun);
+                continue;
+            }
+            if pass.pass.doubtful && self.insured.is_none() && !at_start {
+                self.insured = begun;
+                self.begin = self.near(begun.map_or(i64::MIN, |begun| begun - 1));
                 continue;
             }
             let Some(at) = pass.run(self.wanted, self.before, stop, take)? else { return Ok(()) };
             let in_window = pass.given > 0;
-            if self.begin == Begin::Start || (in_window && self.again) {
+            if at_start || (in_window && self.again) {
                 return Err(Fault::Final(pass.damage(at)));
             }
-            self.step_back(pass.begun);
+            self.step_back(begun);
             if in_window {
                 self.again = true;
                 return Err(Fault::Again);
@@ -101,11 +106,36 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Decodes from the film's start, and finds the pictures by their number.
+    fn count(&self, passed: u64, stop: &AtomicBool, take: Take) -> Result<(), Fault> {
+        let mut pass = Window::open(self.plan, &self.film, Begin::Start)?;
+        let first = self.wanted[0];
+        for number in 0.. {
+            let Some(&stamp) = self.wanted.get(pass.given) else { return Ok(()) };
+            let place = match number >= passed {
+                true => Some(Place::Wanted(pass.given)),
+                false => (number + 1 == passed).then_some(Place::Before),
+            };
+            match pass.pass.next(stop) {
+                Ok(true) if pass.pass.is_clean() => {}
+                Err(Trouble::Final(reason)) => return Err(reason.into()),
+                _ => return Err(Fault::Final(pass.damage(stamp.max(first)))),
+            }
+            if let Some(place) = place {
+                pass.check_kind(stamp)?;
+                pass.give(place, take)?;
+            }
+            pass.given += usize::from(number >= passed);
+        }
+        Ok(())
+    }
+
+    /// Twice as far, and at least to before where decoding began.
     fn step_back(&mut self, begun: Option<i64>) {
         let first = self.wanted[0];
-        let second = Ratio::new(1, 1).rescale(1, self.plan.video.time_base).max(1);
-        let begun = begun.unwrap_or(first);
-        self.begin = self.near((first - 2 * (first - begun).max(second)).min(begun - 1));
+        let begun = begun.map_or(0, |begun| first - begun + 1);
+        self.reach = (2 * self.reach).max(2 * begun).max(2 * self.film.second());
+        self.begin = self.near(first.saturating_sub(self.reach));
     }
 
     fn near(&self, target: i64) -> Begin {
@@ -116,84 +146,17 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// One run of a decoder from a place in the file.
-struct Pass<'a> {
+/// One run through the window.
+struct Window<'a> {
     plan: &'a Plan,
-    source: Source,
-    decoder: Decoder,
-    packet: Packet,
-    /// The packet was read and not yet decoded.
-    pending: bool,
-    frame: Frame,
-    at_start: bool,
-    start: Start,
-    /// Time of the first packet.
-    begun: Option<i64>,
-    /// Its key flag promises too little.
-    doubtful: bool,
-    ended: bool,
-    /// Pictures seen, and wanted pictures given.
-    seen: usize,
+    pass: Pass,
+    /// Wanted pictures given.
     given: usize,
-    /// The decoder's complaints before the first one that counts.
-    mark: u64,
 }
 
-/// The decoder or the container is at odds with the plan here.
-enum Trouble {
-    Damage,
-    Final(Reason),
-}
-
-impl From<Reason> for Trouble {
-    fn from(reason: Reason) -> Self {
-        Trouble::Final(reason)
-    }
-}
-
-impl<'a> Pass<'a> {
-    fn open(plan: &'a Plan, begin: Begin) -> Result<Pass<'a>, Reason> {
-        let video = &plan.video;
-        let mut source = Source::open(&plan.input.path, Some(&plan.input), false)?;
-        source.select(video.stream);
-        let setup = Setup { time_base: video.time_base, reorder: video.source_reorder };
-        let decoder = Decoder::open(av::parameters(source.stream(video.stream)?), setup)?;
-        let mut at_start = begin == Begin::Start;
-        if let Begin::Near(target) = begin {
-            // A failed seek leaves the file where it is: at its start.
-            at_start = source.seek(video.stream, target).is_err();
-        }
-        log::forget();
-        Ok(Pass {
-            plan,
-            source,
-            decoder,
-            packet: Packet::new()?,
-            pending: false,
-            frame: Frame::new()?,
-            at_start,
-            start: Start::default(),
-            begun: None,
-            doubtful: false,
-            ended: false,
-            seen: 0,
-            given: 0,
-            mark: log::complaints(),
-        })
-    }
-
-    /// Reads the first packet; false when there is none.
-    fn prime(&mut self, stop: &AtomicBool) -> Result<bool, Reason> {
-        if !self.read(stop)? {
-            return Ok(false);
-        }
-        self.pending = true;
-        let raw = self.packet.get();
-        self.begun = [raw.dts, raw.pts].into_iter().filter(|&time| time != NO_PTS).min();
-        let par = av::parameters(self.source.stream(self.plan.video.stream)?);
-        let entry = judge(&self.plan.video.decoder, av::extradata(par), self.packet.data());
-        self.doubtful = entry == Entry::Doubtful;
-        Ok(true)
+impl<'a> Window<'a> {
+    fn open(plan: &'a Plan, film: &Film, begin: Begin) -> Result<Window<'a>, Reason> {
+        Ok(Window { plan, pass: Pass::open(film, begin)?, given: 0 })
     }
 
     /// Gives the window's pictures; or says at which time it could not go on.
@@ -205,18 +168,13 @@ impl<'a> Pass<'a> {
         take: Take,
     ) -> Result<Option<i64>, Reason> {
         while let Some(&next) = wanted.get(self.given) {
-            match self.next(stop) {
+            match self.pass.next(stop) {
                 Ok(true) => {}
                 Ok(false) | Err(Trouble::Damage) => return Ok(Some(next)),
                 Err(Trouble::Final(reason)) => return Err(reason),
             }
-            if self.seen == 0 && self.at_start {
-                // What can't be decoded before the film's first picture is no damage to it.
-                self.mark = log::complaints();
-            }
-            self.seen += 1;
-            let Some(stamp) = decode::stamp_of(&self.frame) else { return Ok(Some(next)) };
-            if !Decoder::is_clean(&self.frame, self.mark) {
+            let Some(stamp) = decode::stamp_of(&self.pass.frame) else { return Ok(Some(next)) };
+            if !self.pass.is_clean() {
                 return Ok(Some(stamp));
             }
             if stamp < wanted[0] {
@@ -242,58 +200,14 @@ impl<'a> Pass<'a> {
         take: &mut dyn FnMut(Place, &mut Frame) -> Result<(), Reason>,
     ) -> Result<(), Reason> {
         let before = log::complaints();
-        take(place, &mut self.frame)?;
-        self.mark += log::complaints() - before;
+        take(place, &mut self.pass.frame)?;
+        self.pass.forgive(log::complaints() - before);
         Ok(())
-    }
-
-    /// Decodes the next picture; false at the end of the film.
-    fn next(&mut self, stop: &AtomicBool) -> Result<bool, Trouble> {
-        loop {
-            match self.decoder.receive(&mut self.frame) {
-                Ok(true) => return Ok(true),
-                Ok(false) if self.ended => return Ok(false),
-                Ok(false) => {}
-                Err(_) if self.at_start && self.seen == 0 => {}
-                Err(_) => return Err(Trouble::Damage),
-            }
-            if !self.pending && !self.read(stop)? {
-                self.ended = true;
-                self.decoder.send(None).map_err(|_| Trouble::Damage)?;
-                continue;
-            }
-            self.pending = false;
-            if self.packet.has(ffi::AV_PKT_FLAG_CORRUPT) {
-                return Err(Trouble::Damage);
-            }
-            let sent = self.decoder.send(Some(&self.packet));
-            if sent.is_err() && !(self.at_start && self.seen == 0) {
-                return Err(Trouble::Damage);
-            }
-        }
-    }
-
-    /// Reads the next packet of the film.
-    fn read(&mut self, stop: &AtomicBool) -> Result<bool, Reason> {
-        loop {
-            if stop.load(Ordering::Relaxed) {
-                return Err(super::stopped());
-            }
-            if !self.source.read(&mut self.packet)? {
-                return Ok(false);
-            }
-            if self.packet.get().stream_index as u32 != self.plan.video.stream {
-                continue;
-            }
-            if !self.at_start || self.start.takes(self.packet.has(ffi::AV_PKT_FLAG_KEY)) {
-                return Ok(true);
-            }
-        }
     }
 
     /// One size and format throughout.
     fn check_kind(&self, stamp: i64) -> Result<(), Reason> {
-        let (raw, video) = (self.frame.get(), &self.plan.video);
+        let (raw, video) = (self.pass.frame.get(), &self.plan.video);
         let size = (raw.width as u32, raw.height as u32);
         let format = av::pixel_format_name(raw.format);
         if size == (video.source_width, video.source_height) && format == video.source_format {
@@ -309,10 +223,10 @@ impl<'a> Pass<'a> {
 
     /// One shape of the pixels throughout, unless the container's word stands above the pictures'.
     fn check_shape(&self, stamp: i64) -> Result<(), Reason> {
-        let stated = self.source.stream(self.plan.video.stream)?.sample_aspect_ratio;
+        let stated = self.pass.source.stream(self.plan.video.stream)?.sample_aspect_ratio;
         let shape = |of: Ratio| if of.num > 0 { of } else { Ratio::new(1, 1) };
         let planned = shape(self.plan.video.source_aspect);
-        let found = shape(av::ratio(self.frame.get().sample_aspect_ratio));
+        let found = shape(av::ratio(self.pass.frame.get().sample_aspect_ratio));
         if stated.num > 0 || planned.num * found.den == found.num * planned.den {
             return Ok(());
         }
@@ -335,12 +249,7 @@ impl<'a> Pass<'a> {
 
     /// The reason for damage at a picture.
     fn damage(&self, stamp: i64) -> Reason {
-        let words = log::last_line().map_or(String::new(), |line| format!(" ({line})"));
-        Reason::input(format!(
-            "{} is damaged: the picture at {} can't be decoded{words}; get a whole copy",
-            self.plan.input.path,
-            moment(self.plan, stamp)
-        ))
+        pass::damage(&self.plan.input, &moment(self.plan, stamp))
     }
 }
 

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use testbed::clip::{self, Clip};
 use testbed::drive::Drive;
 use testbed::reference::{ffmpeg, frames, probe};
+use testbed::sound::{heard, impulses, samples};
 
 fn folder() -> TempDir {
     tempfile::tempdir().expect("a temporary folder")
@@ -109,18 +110,6 @@ fn reference(input: &Path, options: &str, rate: i64) -> Vec<Coded> {
     packets
 }
 
-/// Samples that ffmpeg decodes of a file's sound, 16 bits, interleaved; `filter` may be empty.
-fn samples(path: &Path, filter: &str) -> Vec<i16> {
-    let mut all: Vec<std::ffi::OsString> =
-        vec!["-i".into(), path.into(), "-map".into(), "0:a:0".into()];
-    if !filter.is_empty() {
-        all.extend(["-af".into(), filter.into()]);
-    }
-    all.extend(["-f", "s16le", "-"].map(Into::into));
-    let output = ffmpeg(all).stdout;
-    output.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect()
-}
-
 /// The first stream of an object as a raw file that ffmpeg reads: FLAC, or AAC in ADTS.
 fn unwrapped(folder: &Path, stream: &object::Stream, packets: &[object::Packet]) -> PathBuf {
     let object::Shape::Audio { sample_rate, .. } = stream.shape else { panic!("sound") };
@@ -155,17 +144,6 @@ fn adts(config: &[u8], length: usize) -> [u8; 7] {
         (length as u8 & 7) << 5 | 0x1f,
         0xfc,
     ]
-}
-
-/// Positions of the impulses, in samples: the clip has one each second.
-fn impulses(samples: &[i16], channels: usize) -> Vec<usize> {
-    let mut found: Vec<usize> = Vec::new();
-    for (at, frame) in samples.chunks_exact(channels).enumerate() {
-        if i32::from(frame[0]).abs() > 16_000 && found.last().is_none_or(|last| at > last + 4_800) {
-            found.push(at);
-        }
-    }
-    found
 }
 
 #[test]
@@ -347,15 +325,6 @@ fn damage_and_changes_are_named() {
     let reason = sound(&plan, &dest).expect_err("a change of layout");
     assert_eq!(reason.kind, Kind::Input);
     assert!(reason.text.contains("changes from") && reason.text.contains("2.0"), "{reason}");
-}
-
-/// When impulses are heard, in microseconds after the first picture, as ffmpeg plays the file.
-fn heard(path: &Path) -> Vec<i64> {
-    let first = |map| frames(path, map).micros()[0];
-    let apart = first("0:a:0") - first("0:v:0");
-    let channels = probe(path, "a:0", "stream=channels").parse().expect("a number");
-    let at = |sample: usize| apart + sample as i64 * 1_000_000 / 48_000;
-    impulses(&samples(path, ""), channels).into_iter().map(at).collect()
 }
 
 /// Every way to carry sound, and the containers that hold it.

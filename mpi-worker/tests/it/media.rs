@@ -277,7 +277,7 @@ fn what_is_unfit_is_refused_in_words() {
         (write("text.mp4", b"no film at all"), "not a video file"),
         (
             write("list.mp4", b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nfilm.mp4\n"),
-            "not mp4, mov or mkv",
+            "none of mp4, mov, mkv",
         ),
         (generated("sound.mp4", "sine", "-t 1"), "no video stream"),
         (generated("fields.mp4", tiny, &fields), "interlaced"),

@@ -36,7 +36,7 @@ pub(super) struct Arguments {
 /// Inputs, tasks and output: the same for `submit` and `plan`.
 #[derive(Debug, Args)]
 pub(super) struct What {
-    /// Videos (mp4, mov, mkv); a name that begins with a dash goes after `--`
+    /// Videos (mp4, mov, mkv, webm, ts, mpg, avi); a name that begins with a dash goes after `--`
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
     /// A task; several make a chain in one pass (see `tasks`)

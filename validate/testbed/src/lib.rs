@@ -9,5 +9,6 @@ pub mod postgres;
 pub mod python;
 pub mod rabbitmq;
 pub mod reference;
+pub mod sound;
 pub mod sshd;
 pub mod wait;

@@ -2,7 +2,7 @@
 //! can't be done. Pure, and never told the number of ranks.
 
 use crate::error::Reason;
-use crate::media::{Audio, Index, Picture};
+use crate::media::{Audio, Index, Picture, Splice};
 use crate::plan::stamp::Stamps;
 use crate::plan::{AudioPlan, Plan, VideoPlan, cut, tags};
 use crate::spec::codec::{AAC_LAYOUTS, AAC_RATES, holds_audio};
@@ -62,6 +62,22 @@ pub fn make(index: &Index, spec: &Spec, environment: &Environment) -> Result<Pla
             "the film starts with {} pictures that can't be decoded (they need others from before the \
              file's start); they are left out",
             video.undecodable
+        ));
+    }
+    if !video.splices.is_empty() {
+        let places: Vec<String> = video
+            .splices
+            .iter()
+            .take(4)
+            .map(|splice| {
+                let line = splice.from + splice.shift - window.source_origin;
+                format!("{:.3} s", line as f64 * video.time_base.as_f64())
+            })
+            .collect();
+        let more = if video.splices.len() > 4 { " and later" } else { "" };
+        notes.push(format!(
+            "the file's timestamps jump at {}{more}: what follows is joined there without a gap",
+            places.join(", ")
         ));
     }
     if video.rotation != 0 {
@@ -140,9 +156,11 @@ pub fn make(index: &Index, spec: &Spec, environment: &Environment) -> Result<Pla
             reorder: spec.encode.reorder(),
             margin: window.margin,
             threads,
+            counted: video.counted.as_ref().map(|_| window.passed as u64),
             undecodable: video.undecodable,
         },
         audio,
+        splices: splices(index),
         tags,
         chunks,
         carried,
@@ -164,9 +182,6 @@ fn refuse_unfit(index: &Index, spec: &Spec, environment: &Environment) -> Result
             "it holds what can't be carried yet ({}); take it out of the file first",
             what.join(", ")
         ));
-    }
-    if let Some(why) = &index.video.untrusted {
-        return unfit(format!("{why}; write the file anew with rising timestamps first"));
     }
     let picture = &environment.picture;
     if picture.interlaced {
@@ -204,6 +219,8 @@ struct Window {
     margin: (u32, u32),
     one_chunk: Option<String>,
     last_duration: i64,
+    /// Pictures before the first of `before` and `kept`.
+    passed: usize,
 }
 
 impl Window {
@@ -215,8 +232,8 @@ impl Window {
         // Kept so far, and what the filters with a margin see of the rest, as ranges of `stamps`.
         let (mut from, mut to) = (0, stamps.len());
         let mut seen = None;
-        let (mut margin, mut swallowed, mut one_chunk) = ((0, 0), 0, None);
-        let mut least = 1;
+        let (mut margin, mut swallowed, mut one_chunk) = ((0, 0), 0, video.counted.clone());
+        let (mut least, mut recursive) = (1, false);
         let (mut origin, mut zero_us, mut cut_us) = (source_origin, index.start_us, None);
         for step in &spec.steps {
             match step {
@@ -254,6 +271,7 @@ impl Window {
                     margin = (margin.0 + checked.margin.0, margin.1 + checked.margin.1);
                     swallowed += checked.swallowed as usize;
                     least = least.max(checked.least as usize);
+                    recursive |= checked.one_chunk.is_some();
                     one_chunk = one_chunk.or(checked.one_chunk);
                 }
                 Step::Resize { .. } => {}
@@ -271,10 +289,8 @@ impl Window {
             )));
         }
         // A filter with a memory needs all that it is given; others their margin.
-        let (back, ahead) = match one_chunk {
-            Some(_) => (usize::MAX, margin.1 as usize),
-            None => (margin.0 as usize, margin.1 as usize),
-        };
+        let back = if recursive { usize::MAX } else { margin.0 as usize };
+        let ahead = margin.1 as usize;
         let first_seen = seen_from.max(from.saturating_sub(back));
         let last_seen = seen_to.min(to.saturating_add(ahead));
         let last_duration = match stamps.get(to) {
@@ -299,8 +315,16 @@ impl Window {
             margin,
             one_chunk,
             last_duration,
+            passed: first_seen,
         })
     }
+}
+
+/// The film's splices, in microseconds.
+fn splices(index: &Index) -> Vec<Splice> {
+    let us = |ticks: i64| index.video.time_base.rescale(ticks, US);
+    let splices = index.video.splices.iter();
+    splices.map(|splice| Splice { from: us(splice.from), shift: us(splice.shift) }).collect()
 }
 
 /// Length of the film from `origin`, pictures or sound, whichever ends later, in microseconds.
@@ -336,6 +360,8 @@ fn sound(
                 audio.codec
             )));
         }
+        // Where parts were joined, their sound may overlap.
+        AudioChoice::Auto if !index.video.splices.is_empty() => "aac",
         AudioChoice::Auto if window.cut.is_some() || !holds => "aac",
         _ => "copy",
     };

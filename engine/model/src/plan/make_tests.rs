@@ -42,7 +42,8 @@ fn index() -> Index {
             reorder: 2,
             stamps: (0..100).map(|at| 80 + at * 40).collect(),
             last_duration: 40,
-            untrusted: None,
+            counted: None,
+            splices: Vec::new(),
             undecodable: 0,
         },
         audio: vec![Audio {
@@ -169,7 +170,18 @@ fn what_does_not_go_is_said() {
     let mut subtitled = index();
     subtitled.others.push(Other { what: "subtitles, stream 2 (subrip)".to_owned() });
     refused(&subtitled, &spec(vec![]), Kind::Input, "subtitles, stream 2");
-    let mut doubtful = index();
-    doubtful.video.untrusted = Some("picture 3 has no time".to_owned());
-    refused(&doubtful, &spec(vec![]), Kind::Input, "picture 3 has no time");
+}
+
+#[test]
+fn counted_pictures_run_in_one_chunk() {
+    let mut counted = index();
+    counted.video.counted = Some("picture 3 has no time".to_owned());
+    counted.video.splices = vec![Splice { from: 480, shift: 600 }];
+    let plan = planned(&counted, &spec(vec![filter("tmix=frames=3"), cut(400_000, None)])).unwrap();
+    assert_eq!((plan.chunks.len(), plan.video.counted), (1, Some(6)));
+    assert_eq!(plan.video.around.0, [320, 360]);
+    assert_eq!(plan.splices, [Splice { from: 480_000, shift: 600_000 }]);
+    let notes = plan.notes.join("; ");
+    assert!(notes.contains("one chunk: picture 3 has no time"), "{notes}");
+    assert!(notes.contains("jump at 1.080 s"), "{notes}");
 }

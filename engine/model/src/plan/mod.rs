@@ -2,6 +2,7 @@
 //! in the file, the spec and the environment; never of the number of ranks.
 
 pub mod cut;
+pub mod line;
 pub mod make;
 pub mod sizes;
 pub mod stamp;
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::id::{ChunkIndex, Item};
-use crate::media::{Color, Identity};
+use crate::media::{Color, Identity, Splice};
 use crate::spec::Spec;
 use crate::time::Ratio;
 use stamp::Stamps;
@@ -32,6 +33,9 @@ pub struct Plan {
     pub video: VideoPlan,
     /// Sound; one entry an output audio stream. Empty: no sound is written.
     pub audio: Vec<AudioPlan>,
+    /// Where the times in the file jump, in microseconds.
+    #[serde(default)]
+    pub splices: Vec<Splice>,
     /// Tags of the output: name and value.
     #[serde(default)]
     pub tags: Vec<(String, String)>,
@@ -99,6 +103,10 @@ pub struct VideoPlan {
     pub margin: (u32, u32),
     /// Encoder threads a chunk.
     pub threads: u32,
+    /// Pictures are found by number, not by time: so many come before the first one of `around` or
+    /// `stamps`.
+    #[serde(default)]
+    pub counted: Option<u64>,
     /// Pictures before the first decodable one that will be missing, if the file starts that way.
     pub undecodable: u32,
 }

@@ -6,9 +6,10 @@ use dvp_model::time::Ratio;
 use ffmpeg_next::ffi;
 
 use super::place::Smooth;
-use super::{Film, skip};
-use crate::media::av::{NO_PTS, Packet};
+use super::{Film, adts, coder, skip};
+use crate::media::av::{self, NO_PTS, Packet};
 use crate::media::object;
+use crate::media::source::Source;
 
 /// One copied stream.
 pub struct Copy {
@@ -17,6 +18,8 @@ pub struct Copy {
     base: Ratio,
     rate: i64,
     smooth: Smooth,
+    /// What the headers say that stand before every frame of the file and before none of the output.
+    framed: Option<adts::Config>,
     /// The output's origin, samples.
     origin: i64,
     /// Samples that are still to be passed over before sound is heard.
@@ -56,6 +59,7 @@ impl Copy {
             base,
             rate,
             smooth: Smooth::new(base, rate),
+            framed: framed(film, par, audio.stream)?,
             origin: Ratio::new(1, 1_000_000).rescale(audio.origin_us, Ratio::new(1, rate)),
             hidden: 0,
             heard: false,
@@ -63,6 +67,15 @@ impl Copy {
             edited_out: 0,
             moved: 0,
         })
+    }
+
+    /// What the object says of a stream with these parameters.
+    pub fn described(&self, par: &ffi::AVCodecParameters) -> object::Stream {
+        let mut stream = coder::described(par);
+        if let Some(config) = self.framed {
+            stream.extradata = config.header().to_vec();
+        }
+        stream
     }
 
     /// The packet as it goes into the object; none when the file itself hides it. `samples` are in it, 0 when
@@ -108,8 +121,17 @@ impl Copy {
             dts: at,
             duration: duration.max(0),
             side: skip::with(packet, side),
-            data: packet.data().to_vec(),
+            data: self.bare(film, packet.data())?.to_vec(),
         }))
+    }
+
+    /// A packet without a header of its own.
+    fn bare<'p>(&self, film: &Film, packet: &'p [u8]) -> Result<&'p [u8], Reason> {
+        let Some(config) = self.framed else { return Ok(packet) };
+        match adts::split(packet) {
+            Some((found, frame)) if found == config => Ok(frame),
+            _ => Err(unframed(film, self.stream)),
+        }
     }
 
     /// Times rise; a step back of less than a tenth of a second is a muxer's carelessness.
@@ -151,4 +173,33 @@ impl Copy {
         }
         remarks
     }
+}
+
+/// What the headers before the frames of a stream say, where it has such.
+fn framed(
+    film: &Film,
+    par: &ffi::AVCodecParameters,
+    stream: u32,
+) -> Result<Option<adts::Config>, Reason> {
+    if par.codec_id != ffi::AVCodecID::AV_CODEC_ID_AAC || !av::extradata(par).is_empty() {
+        return Ok(None);
+    }
+    let mut source = Source::open(film.path(), Some(&film.plan.input), true)?;
+    coder::hear_only(&source, &[stream]);
+    let mut packet = Packet::new()?;
+    while source.read(&mut packet)? {
+        if packet.get().stream_index as u32 == stream {
+            let config = adts::split(packet.data()).map(|(config, _)| config);
+            return config.map(Some).ok_or_else(|| unframed(film, stream));
+        }
+    }
+    Ok(None)
+}
+
+fn unframed(film: &Film, stream: u32) -> Reason {
+    Reason::input(format!(
+        "{}: its sound (stream {stream}) changes its form, or says too little of it to be copied: use aac \
+         (convert.audio=aac)",
+        film.path()
+    ))
 }

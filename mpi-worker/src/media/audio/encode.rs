@@ -107,9 +107,6 @@ impl Encode {
         }
         let raw = packet.get();
         let time = [raw.pts, raw.dts].into_iter().find(|&time| time != NO_PTS);
-        if packet.has(ffi::AV_PKT_FLAG_CORRUPT) {
-            return Err(self.damaged(film, time, "it is cut off"));
-        }
         if let Err(error) = self.decoder.send(Some(packet)) {
             return Err(self.damaged(film, time, &words(error)));
         }

@@ -1,10 +1,12 @@
 //! The sound of a plan: all its audio streams, whole and once, into one object, copied or encoded anew.
 //! Knows nothing of pictures, ranks and containers beyond what a container can say about priming.
 
+mod adts;
 mod coder;
 mod convert;
 mod copy;
 mod encode;
+mod joint;
 mod place;
 mod skip;
 mod verify;
@@ -21,11 +23,12 @@ use dvp_model::wire::worker::{Report, Witness};
 use dvp_model::{FilePath, Item};
 use ffmpeg_next::ffi;
 
-use super::av::{self, Packet};
+use super::av::{self, NO_PTS, Packet};
 use super::object::{Header, Writer};
 use super::source::Source;
 use copy::Copy;
 use encode::Encode;
+use joint::Joints;
 use verify::Expected;
 
 /// Of the thousandths of progress, those that are told while the object is written.
@@ -135,7 +138,8 @@ enum Lane {
     Encode(Box<Encode>),
 }
 
-struct Lanes(Vec<Lane>);
+/// All streams, and how each is moved where the file's times jump.
+struct Lanes(Vec<(Lane, Joints)>);
 
 impl Lanes {
     fn open(film: &Film, source: &Source) -> Result<Lanes, Reason> {
@@ -146,17 +150,20 @@ impl Lanes {
                 return Err(Reason::bug(format!("stream {} is no sound", audio.stream)));
             }
             let number = number as u16;
-            Ok(match audio.codec.as_str() {
+            let lane = match audio.codec.as_str() {
                 "copy" => Lane::Copy { copy: Copy::new(film, number, par, base)?, packets: 0 },
                 _ => Lane::Encode(Box::new(Encode::new(film, number, par, base)?)),
-            })
+            };
+            Ok((lane, Joints::new(&film.plan.splices, base)))
         };
         film.plan.audio.iter().enumerate().map(open).collect::<Result<_, _>>().map(Lanes)
     }
 
     fn streams(&self, film: &Film, source: &Source) -> Result<Vec<super::object::Stream>, Reason> {
-        let described = |(lane, audio): (&Lane, &AudioPlan)| match lane {
-            Lane::Copy { .. } => Ok(coder::described(av::parameters(source.stream(audio.stream)?))),
+        let described = |((lane, _), audio): (&(Lane, Joints), &AudioPlan)| match lane {
+            Lane::Copy { copy, .. } => {
+                Ok(copy.described(av::parameters(source.stream(audio.stream)?)))
+            }
             Lane::Encode(encode) => encode.described(),
         };
         self.0.iter().zip(&film.plan.audio).map(described).collect()
@@ -179,11 +186,15 @@ impl Lanes {
             let index = packet.get().stream_index as u32;
             let place = film.plan.audio.iter().position(|audio| audio.stream == index);
             let Some(number) = place else { continue };
-            match &mut self.0[number] {
+            let (lane, joints) = &mut self.0[number];
+            let lacks = shift(&mut packet, joints);
+            if !source.is_strewn() || lacks {
+                refuse_damage(film, &packet, av::ratio(source.stream(index)?.time_base))?;
+            }
+            match lane {
                 Lane::Copy { copy, packets } => {
                     let par = av::parameters(source.stream(index)?);
                     let samples = coder::samples_of(par, packet.data().len());
-                    refuse_damage(film, &packet, av::ratio(source.stream(index)?.time_base))?;
                     if let Some(packet) = copy.packet(film, &packet, samples)? {
                         *packets += 1;
                         out.packet(&packet)?;
@@ -199,7 +210,7 @@ impl Lanes {
                 progress(told);
             }
         }
-        for lane in &mut self.0 {
+        for (lane, _) in &mut self.0 {
             if let Lane::Encode(encode) = lane {
                 encode.finish(film, stop, &mut |packet| out.packet(&packet))?;
             }
@@ -208,11 +219,12 @@ impl Lanes {
     }
 
     fn are_over(&self) -> bool {
-        self.0.iter().all(|lane| matches!(lane, Lane::Encode(encode) if encode.is_over()))
+        let over = |lane: &Lane| matches!(lane, Lane::Encode(encode) if encode.is_over());
+        self.0.iter().all(|(lane, _)| over(lane))
     }
 
     fn expected(&self) -> Result<Vec<Expected>, Reason> {
-        let expected = |lane: &Lane| match lane {
+        let expected = |(lane, _): &(Lane, Joints)| match lane {
             Lane::Copy { packets, .. } => Ok(Expected {
                 parameters: None,
                 packets: *packets,
@@ -227,7 +239,7 @@ impl Lanes {
     }
 
     fn remarks(&self, film: &Film) -> Vec<String> {
-        let remarks = |lane: &Lane| match lane {
+        let remarks = |(lane, _): &(Lane, Joints)| match lane {
             Lane::Copy { copy, .. } => copy.remarks(),
             Lane::Encode(encode) => encode.remarks(film),
         };
@@ -235,13 +247,27 @@ impl Lanes {
     }
 }
 
-/// Packets that are copied are not decoded, but one that the container calls cut off is not carried.
+/// Moves a packet by what its stream's jumps ask for. True when something is missing before it.
+fn shift(packet: &mut Packet, joints: &mut Joints) -> bool {
+    let raw = packet.get_mut();
+    let time = [raw.pts, raw.dts].into_iter().find(|&time| time != NO_PTS);
+    let Some(step) = time.map(|time| joints.next(time, raw.duration)) else { return false };
+    for time in [&mut raw.pts, &mut raw.dts] {
+        if *time != NO_PTS {
+            *time += step.shift;
+        }
+    }
+    step.lacks
+}
+
+/// A packet that the container calls cut off is not carried. In a stream that was joined it may be whole:
+/// there only one behind which something is missing is none.
 fn refuse_damage(film: &Film, packet: &Packet, base: Ratio) -> Result<(), Reason> {
     if !packet.has(ffi::AV_PKT_FLAG_CORRUPT) {
         return Ok(());
     }
     let raw = packet.get();
-    let time = [raw.pts, raw.dts].into_iter().find(|&time| time != av::NO_PTS);
+    let time = [raw.pts, raw.dts].into_iter().find(|&time| time != NO_PTS);
     Err(Reason::input(format!(
         "{} is damaged: its sound (stream {}) is cut off at {}; get a whole copy",
         film.path(),

@@ -3,6 +3,7 @@
 
 mod exactness;
 mod refusals;
+mod streams;
 mod structure;
 mod timing;
 
