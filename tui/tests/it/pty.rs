@@ -77,8 +77,16 @@ impl Terminal {
         self.parser.lock().unwrap_or_else(PoisonError::into_inner).screen().contents()
     }
 
-    fn on_other_screen(&self) -> bool {
-        self.parser.lock().unwrap_or_else(PoisonError::into_inner).screen().alternate_screen()
+    /// Waits until it is on the other screen, or on the shell's: what was written may still be on its way.
+    #[track_caller]
+    fn is_on_other_screen(&self, wanted: bool) {
+        wait_for("the right screen", LIMIT, || {
+            let seen = self.parser.lock().unwrap_or_else(PoisonError::into_inner);
+            match seen.screen().alternate_screen() == wanted {
+                true => Ok(()),
+                false => Err(seen.screen().contents()),
+            }
+        });
     }
 
     #[track_caller]
@@ -130,7 +138,7 @@ fn opens_follows_the_size_and_gives_the_terminal_back() {
     let mut terminal = Terminal::open(false);
     terminal.sees("Nothing needs you");
     terminal.sees("engine here");
-    assert!(terminal.on_other_screen());
+    terminal.is_on_other_screen(true);
     terminal.resize(120, 40);
     terminal.sees("Queue and services");
     terminal.resize(30, 8);
@@ -145,7 +153,7 @@ fn opens_follows_the_size_and_gives_the_terminal_back() {
     terminal.sees("Nothing needs you");
     terminal.keys("q");
     assert_eq!(terminal.ends(), 0);
-    assert!(!terminal.on_other_screen());
+    terminal.is_on_other_screen(false);
 }
 
 #[test]
@@ -177,17 +185,17 @@ fn a_shell_stops_it_and_brings_it_back() {
     terminal.keys("\x1a");
     terminal.sees("Stopped");
     terminal.prompts();
-    assert!(!terminal.on_other_screen());
+    terminal.is_on_other_screen(false);
     terminal.keys("echo in the shell\n");
     terminal.sees("\nin the shell");
     terminal.keys("fg\n");
     terminal.sees("Nothing needs you");
-    assert!(terminal.on_other_screen());
+    terminal.is_on_other_screen(true);
     terminal.keys("2");
     terminal.sees("No job yet");
     terminal.keys("\x03");
     terminal.prompts();
-    assert!(!terminal.on_other_screen());
+    terminal.is_on_other_screen(false);
     terminal.keys("exit 7\n");
     assert_eq!(terminal.ends(), 7);
 }

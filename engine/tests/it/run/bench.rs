@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use dvp_engine::jobs::submit;
@@ -15,6 +16,7 @@ use dvp_model::{ChunkIndex, Item, JobId, NodeName};
 use tempfile::TempDir;
 use testbed::clip::Clip;
 use testbed::faults;
+use tokio::sync::OnceCell;
 
 /// Longer than anything here takes on a busy machine.
 pub const LIMIT: Duration = Duration::from_secs(180);
@@ -23,7 +25,13 @@ pub const LIMIT: Duration = Duration::from_secs(180);
 pub struct Bench {
     pub folder: TempDir,
     pub input: PathBuf,
+    /// How the clip was made.
+    recipe: String,
 }
+
+/// What undisturbed runs gave, by recipe of the clip and settings: the same for all tests.
+type Right = Mutex<BTreeMap<String, Arc<OnceCell<String>>>>;
+static RIGHT: Right = Mutex::new(BTreeMap::new());
 
 /// Folder of the programs that were built with these tests.
 pub fn programs() -> PathBuf {
@@ -47,14 +55,14 @@ impl Bench {
 
     /// Big enough that a chunk takes a moment.
     pub fn slow() -> Self {
-        Self::with(Clip::new("slow.mp4").size(1280, 720).frames(120).audio("aac"))
+        Self::with(Clip::new("slow.mp4").size(854, 480).frames(120).audio("aac"))
     }
 
     pub fn with(clip: Clip) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let input = clip.make(folder.path());
         std::fs::create_dir(folder.path().join("out")).unwrap();
-        Self { folder, input }
+        Self { folder, input, recipe: format!("{clip:?}") }
     }
 
     pub fn settings(&self) -> Settings {
@@ -104,8 +112,18 @@ impl Bench {
         submit::submit(store, self.submission(output, set)).await.unwrap().id
     }
 
-    /// SHA-256 of an undisturbed run with the same settings, in a data folder of its own.
+    /// SHA-256 of an undisturbed run with the same settings, by an engine on one slot. One run serves
+    /// all tests that ask for the same.
     pub async fn undisturbed(&self, name: &str, set: &[(&str, &str)]) -> String {
+        let extension = Path::new(name).extension();
+        let key = format!("{} {extension:?} {set:?}", self.recipe);
+        let known =
+            RIGHT.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone();
+        known.get_or_init(|| self.run_undisturbed(name, set)).await.clone()
+    }
+
+    /// The run itself, in a data folder of its own.
+    async fn run_undisturbed(&self, name: &str, set: &[(&str, &str)]) -> String {
         let data_dir = self.folder.path().join("undisturbed");
         let store = StoreUrl::Sqlite(data_dir.join("dvp.db"));
         let engine =

@@ -125,7 +125,7 @@ async fn an_input_that_changes_fails_the_job() {
     let bench = Bench::slow();
     let engine = bench.engine().await;
     let id = harmed_while_held(&bench, &engine, |_| {
-        let other = Clip::new("other.mp4").size(1280, 720).frames(120).make(bench.folder.path());
+        let other = Clip::new("other.mp4").size(854, 480).frames(120).make(bench.folder.path());
         std::fs::rename(other, &bench.input).unwrap();
     })
     .await;

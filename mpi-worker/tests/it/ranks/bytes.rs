@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use testbed::clip::{Clip, sample};
+use testbed::clip::{Clip, remux, sample};
 use testbed::drive::{Drive, Outcome};
-use testbed::reference::{assert_same_frames, frames, whole};
+use testbed::reference::{assert_same_frames, frames};
 
 fn drive(input: &Path, name: &str, ranks: u32, set: &[(&str, &str)]) -> Outcome {
     let output = input.with_file_name(format!("{ranks}-{name}"));
@@ -49,8 +49,9 @@ fn the_sample_losslessly_is_what_ffmpeg_decodes() {
     let input = folder.path().join("sample.mp4");
     std::os::unix::fs::symlink(sample(), &input).expect("a link");
     drive(&input, "ours.mkv", 2, &[("convert.codec", "ffv1"), ("plan.chunk_frames", "30")]);
+    // The same packets in Matroska, so that ffmpeg reads both with the times of one container.
     let reference = folder.path().join("reference.mkv");
-    whole(&input, &reference, "", "copy");
+    remux(&input, &reference, "", "-map 0:v -map 0:a");
     let ours = folder.path().join("2-ours.mkv");
     assert_same_frames(&frames(&ours, "0:v:0"), &frames(&reference, "0:v:0"), "the sample");
     assert_same_frames(&frames(&ours, "0:a:0"), &frames(&reference, "0:a:0"), "its sound");

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use rustix::process::Signal;
 use serde_json::Value;
-use testbed::clip::{self, Clip};
+use testbed::clip::Clip;
 use testbed::faults;
 use testbed::wait::wait_for;
 
@@ -12,6 +12,11 @@ use super::{LIMIT, Place, finish, is_gone};
 
 fn small(place: &Place, name: &str) -> PathBuf {
     Clip::new(&format!("{name}.mp4")).frames(96).audio("aac").make(place.folder())
+}
+
+/// A film that takes a while: ten chunks of [`long`]'s slow preset.
+fn longer(place: &Place) {
+    Clip::new("longer.mp4").size(640, 360).frames(240).audio("aac").make(place.folder());
 }
 
 /// Work that takes a while: a slow preset, many chunks.
@@ -121,8 +126,8 @@ fn submit_without_wait_leaves_the_job_to_a_background_engine() {
 #[test]
 fn ctrl_c_hands_the_job_over_and_says_so() {
     let place = Place::new();
-    clip::looped_sample(place.folder(), 2);
-    let waiting = place.start(&long(&["sample-x2.mp4", "--wait", "--json"]));
+    longer(&place);
+    let waiting = place.start(&long(&["longer.mp4", "--wait", "--json"]));
     let id = wait_for("the job", LIMIT, || place.ids().pop().ok_or("no job".to_owned()));
     place.wait_for_job("a chunk", &id, |job| job["chunks_done"].as_u64() > Some(0));
     faults::signal(waiting.id(), Signal::INT);
@@ -140,8 +145,8 @@ fn ctrl_c_hands_the_job_over_and_says_so() {
 #[test]
 fn a_killed_host_loses_nothing_and_the_next_one_goes_on() {
     let place = Place::new();
-    clip::looped_sample(place.folder(), 2);
-    let mut waiting = place.start(&long(&["sample-x2.mp4", "--wait"]));
+    longer(&place);
+    let mut waiting = place.start(&long(&["longer.mp4", "--wait"]));
     let id = wait_for("the job", LIMIT, || place.ids().pop().ok_or("no job".to_owned()));
     let before = place.wait_for_job("two chunks", &id, |job| job["chunks_done"].as_u64() > Some(1));
     faults::kill(waiting.id());
@@ -160,7 +165,7 @@ fn a_killed_host_loses_nothing_and_the_next_one_goes_on() {
         assert!(after_all.contains(&chunk), "an accepted chunk was done again: {chunk:?}");
     }
     // The bytes of an undisturbed run.
-    let undisturbed = long(&["sample-x2.mp4", "--wait", "--json", "-o", "second.mp4"]);
+    let undisturbed = long(&["longer.mp4", "--wait", "--json", "-o", "second.mp4"]);
     let second = place.run(&undisturbed).expect(0).json();
     assert_eq!(second["output"]["sha256"], after["output"]["sha256"]);
     assert!(attempts(&second).iter().all(|tries| *tries == 1), "{second}");
@@ -169,14 +174,14 @@ fn a_killed_host_loses_nothing_and_the_next_one_goes_on() {
 #[test]
 fn cancel_ends_the_wait_with_its_own_code() {
     let place = Place::new();
-    clip::looped_sample(place.folder(), 2);
-    let waiting = place.start(&long(&["sample-x2.mp4", "--wait", "--json"]));
+    longer(&place);
+    let waiting = place.start(&long(&["longer.mp4", "--wait", "--json"]));
     let id = wait_for("the job", LIMIT, || place.ids().pop().ok_or("no job".to_owned()));
     place.wait_for_job("work", &id, |job| job["state"] == "running");
     place.run(&["cancel", &id]).expect(0);
     let job = finish(waiting).expect(5).json();
     assert_eq!(job["state"], "cancelled");
-    assert!(!place.folder().join("sample-x2.convert.mp4").exists());
+    assert!(!place.folder().join("longer.convert.mp4").exists());
     wait_for("the end of its processes", LIMIT, || match faults::tagged(&id).as_slice() {
         [] => Ok(()),
         left => Err(format!("{left:?}")),
@@ -189,8 +194,8 @@ fn cancel_ends_the_wait_with_its_own_code() {
 #[test]
 fn held_jobs_wait_for_their_release() {
     let place = Place::new();
-    clip::looped_sample(place.folder(), 2);
-    let job = place.run(&long(&["sample-x2.mp4", "--json"])).expect(0).json();
+    longer(&place);
+    let job = place.run(&long(&["longer.mp4", "--json"])).expect(0).json();
     let id = job["id"].as_str().unwrap();
     place.wait_for_job("a chunk", id, |job| job["chunks_done"].as_u64() > Some(0));
     place.run(&["hold", id]).expect(0);
@@ -221,11 +226,11 @@ fn held_jobs_wait_for_their_release() {
 #[test]
 fn what_is_said_names_the_data_folder_that_was_given() {
     let place = Place::new();
-    clip::looped_sample(place.folder(), 2);
+    longer(&place);
     let data = place.data();
     let data = data.to_str().expect("the test's folder is UTF-8");
     let waiting =
-        place.start(&[&["--data-dir", data][..], &long(&["sample-x2.mp4", "--wait"])[..]].concat());
+        place.start(&[&["--data-dir", data][..], &long(&["longer.mp4", "--wait"])[..]].concat());
     let id = wait_for("the job", LIMIT, || place.ids().pop().ok_or("no job".to_owned()));
     faults::signal(waiting.id(), Signal::INT);
     let ran = finish(waiting).expect(130);
