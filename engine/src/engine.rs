@@ -18,7 +18,7 @@ use rustix::process::Signal;
 use crate::exec::tag;
 use crate::launch::{mpirun, tool};
 use crate::nodes::cluster::{self, Access, Cluster};
-use crate::objects::Folder;
+use crate::objects::{Folder, Uploads};
 use crate::queue::{self, Broker, Queue};
 use crate::run::{Live, dispatch, live};
 use crate::store::{Place, Store, StoreUrl};
@@ -90,6 +90,7 @@ pub struct Engine {
     pub(crate) settings: Arc<Settings>,
     pub(crate) store: Store,
     pub(crate) objects: Folder,
+    pub(crate) uploads: Uploads,
     /// This start of this engine.
     pub(crate) owner: Arc<str>,
     pub(crate) place: Arc<Place>,
@@ -136,7 +137,9 @@ impl Engine {
         };
         std::fs::create_dir_all(&settings.data_dir).map_err(unusable)?;
         let folder = settings.data_dir.canonicalize().map_err(unusable)?;
-        let shared = settings.access.shared_dir.as_ref().unwrap_or(&folder).join("objects");
+        let shared = settings.access.shared_dir.as_ref().unwrap_or(&folder).clone();
+        let uploads = Uploads::new(shared.join("uploads"));
+        let shared = shared.join("objects");
         let objects = Folder::open(shared.clone()).map_err(|error| {
             Reason::machine(format!("the folder {} can't be used: {error}", shared.display()))
         })?;
@@ -150,6 +153,7 @@ impl Engine {
             settings: Arc::new(settings),
             store,
             objects,
+            uploads,
             owner: uuid::Uuid::new_v4().to_string().into(),
             place: Arc::new(place),
             versions: Arc::default(),

@@ -1,5 +1,6 @@
 //! The proof beside the output: `<output>.dvp.json`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Epoch, JobId, NodeName};
@@ -9,7 +10,7 @@ use crate::spec::Spec;
 use crate::time::Millis;
 
 /// What was done, by whom, with which hashes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Manifest {
     /// Format of this file: 1.
     pub version: u32,

@@ -1,13 +1,14 @@
 //! What was found in a file: its streams, and the index of its pictures. Filled by the worker, read by
 //! the planner, which alone decides what to do with it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::path::FilePath;
 use crate::time::Ratio;
 
 /// Which file was planned. Checked again at every open and at the end: another file fails the job.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Identity {
     /// Where it lies.
     pub path: FilePath,

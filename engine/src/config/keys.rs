@@ -58,6 +58,7 @@ pub const KEYS: &[Key] = &[
         ..key("database", "", "PostgreSQL's URL (default: an SQLite file in data_dir)")
     },
     key("listen", "", "TCP address of the API, 127.0.0.1:8000 for example (default: none)"),
+    key("upload_gib", "64", "the largest film that may be uploaded over the API, GiB"),
     named("rmq_host", "RMQ_HOST", "", "RabbitMQ's host (default: no RabbitMQ)"),
     named("rmq_port", "RMQ_PORT", "", "its AMQP port (default: 5672, with amqps 5671)"),
     named("rmq_scheme", "RMQ_SCHEME", "amqp", "amqp, or amqps: with TLS"),

@@ -40,6 +40,8 @@ pub struct Config {
     pub database: Option<String>,
     /// Where the API is served over TCP too; none: only on the socket.
     pub listen: Option<SocketAddr>,
+    /// The largest film that may be uploaded, bytes.
+    pub upload_bytes: u64,
     /// RabbitMQ; none: no jobs from a queue.
     pub broker: Option<Broker>,
     /// How the machines of the cluster are reached.
@@ -115,6 +117,7 @@ impl Config {
             number
         };
         let slots = number("slots", 4096, errors).filter(|slots| *slots > 0).map(|n| n as u32);
+        let upload_gib = number("upload_gib", 1 << 20, errors).unwrap_or(64);
         let linger_s = number("linger_s", 86_400, errors).unwrap_or(60);
         let listen = of("listen").filter(|entry| !entry.value.is_empty()).and_then(|entry| {
             let address = entry.value.to_str().and_then(|text| text.trim().parse().ok());
@@ -162,6 +165,7 @@ impl Config {
                 head: text("mpi_master_host").filter(|text| !text.is_empty()).map(NodeName),
                 network: text("network").filter(|text| !text.is_empty()),
             },
+            upload_bytes: upload_gib << 30,
             linger_s,
             log: text("log").unwrap_or_default(),
             demo: false,

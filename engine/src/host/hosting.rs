@@ -241,7 +241,8 @@ async fn listen(
 }
 
 fn standing(config: &Config, background: bool) -> Standing {
-    Standing { background, data_dir: config.data_dir.clone().into() }
+    let data_dir = config.data_dir.clone().into();
+    Standing { background, data_dir, upload_limit: config.upload_bytes }
 }
 
 fn settings(config: &Config) -> Settings {

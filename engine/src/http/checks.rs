@@ -72,6 +72,7 @@ pub(super) fn describe(description: &mut Description) {
             about,
             answer: Answer::Json(json!({ "type": "object" })),
             query: Vec::new(),
+            body: None,
             guarded: false,
         });
     }

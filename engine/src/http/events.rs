@@ -52,6 +52,7 @@ pub(super) fn describe(description: &mut Description) {
             json!({ "name": "Last-Event-ID", "in": "header", "description": "As `after`.",
                     "schema": number }),
         ],
+        body: None,
         guarded: true,
     });
 }

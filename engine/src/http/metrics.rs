@@ -25,6 +25,7 @@ pub(super) fn describe(description: &mut Description) {
         about: "What the engine counts, for Prometheus",
         answer: Answer::Bytes("text/plain"),
         query: Vec::new(),
+        body: None,
         guarded: true,
     });
 }

@@ -4,12 +4,14 @@
 mod answer;
 mod checks;
 mod docs;
+mod download;
 mod events;
 mod gate;
 mod metrics;
 mod openapi;
 mod routes;
 mod serve;
+mod upload;
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -21,6 +23,7 @@ use axum::extract::{Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse};
 use axum::routing::{MethodFilter, get, on};
+use dvp_model::JobId;
 use dvp_model::error::Reason;
 use dvp_model::wire::api::{Call, Errors, Method};
 use futures::FutureExt;
@@ -84,10 +87,16 @@ impl Routes {
         checks::describe(&mut self.description);
         events::describe(&mut self.description);
         metrics::describe(&mut self.description);
+        download::describe(&mut self.description);
+        upload::describe(&mut self.description);
         let description = self.description.finish();
         let page = Html(docs::page(&description));
         checks::routes(self.router)
             .route("/events", get(events::events))
+            .route("/jobs/{id}/output", get(download::output))
+            .route("/jobs/{id}/manifest", get(download::manifest))
+            .route("/upload", upload::form())
+            .route("/uploads/{id}", upload::part())
             .route("/metrics", get(metrics::metrics))
             .route("/openapi.json", get(async move || answer::json(&description)))
             .route("/docs", get(async move || page.clone()))
@@ -113,8 +122,7 @@ async fn read<C: Call>(request: Request) -> Result<C, Refusal> {
             .extract::<Path<String>>()
             .await
             .map_err(|error| Refusal::request(error.to_string()))?;
-        let job = id.parse::<dvp_model::JobId>();
-        Some(job.map_err(|_| Refusal::request(format!("'{id}' is no job id")))?.to_string())
+        Some(job_id(&id)?.to_string())
     } else {
         None
     };
@@ -128,6 +136,11 @@ async fn read<C: Call>(request: Request) -> Result<C, Refusal> {
             from_body(&body, id)
         }
     }
+}
+
+/// The job that a path names.
+fn job_id(text: &str) -> Result<JobId, Refusal> {
+    text.parse().map_err(|_| Refusal::request(format!("'{text}' is no job id")))
 }
 
 fn from_query<C: Call>(query: &str, id: Option<String>) -> Result<C, Refusal> {

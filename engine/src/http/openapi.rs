@@ -37,6 +37,8 @@ pub(super) struct Plain {
     pub answer: Answer,
     /// Its parameters in the query, if it has any.
     pub query: Vec<Value>,
+    /// The contents that it takes, by media type, if it takes any.
+    pub body: Option<Value>,
     /// Whether a token is asked for beyond the loopback.
     pub guarded: bool,
 }
@@ -89,6 +91,9 @@ impl Description {
             parameters.insert(0, job_id());
         }
         operation["parameters"] = parameters.into();
+        if let Some(body) = plain.body {
+            operation["requestBody"] = json!({ "required": true, "content": body });
+        }
         self.add(plain.path, plain.method, operation);
     }
 

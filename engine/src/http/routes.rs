@@ -10,7 +10,7 @@ use dvp_model::time::Millis;
 use dvp_model::wire::api::{
     Cancel, DryRun, DryRunReply, Errors, Feed, Find, Hold, JobGet, Jobs, KillRank, NodeAdd,
     NodeCheck, NodeDrain, NodeRemove, NodeUndrain, Nodes, Release, Retry, Service, SetPriority,
-    Status, StatusReply, Stop, Stopping, Submit, SubmitAll,
+    Status, StatusReply, Stop, Stopping, Submit, SubmitAll, UploadBegin, UploadEnd,
 };
 use dvp_model::wire::feed::Entry;
 use dvp_model::wire::worker::PlanRequest;
@@ -18,7 +18,7 @@ use dvp_model::{FilePath, NodeName};
 use tokio_util::sync::CancellationToken;
 
 use super::checks::Checks;
-use super::{Activity, Routes};
+use super::{Activity, Routes, upload};
 use crate::engine::Engine;
 use crate::jobs::{command, submit};
 use crate::nodes::{self, ladder};
@@ -59,6 +59,8 @@ pub struct Standing {
     pub background: bool,
     /// The data folder.
     pub data_dir: FilePath,
+    /// The largest film that may be uploaded, bytes.
+    pub upload_limit: u64,
 }
 
 impl App {
@@ -119,6 +121,8 @@ pub fn router(app: Arc<App>) -> Router {
             Ok(command::set_priority(app.engine.store(), call.id, call.priority).await?)
         })
         .call::<Feed, _, _>(feed)
+        .call::<UploadBegin, _, _>(upload::begin)
+        .call::<UploadEnd, _, _>(upload::end)
         .call::<Nodes, _, _>(|app, _| async move { Ok(nodes(&app).await) })
         .call::<NodeAdd, _, _>(|app, call| async move { Ok(ladder::add(&app.engine, call).await?) })
         .call::<NodeCheck, _, _>(|app, call| async move {

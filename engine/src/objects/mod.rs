@@ -2,5 +2,7 @@
 //! what is in them.
 
 pub mod folder;
+pub mod uploads;
 
 pub use folder::Folder;
+pub use uploads::Uploads;

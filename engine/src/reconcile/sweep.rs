@@ -16,6 +16,9 @@ use crate::run::Target;
 use crate::run::dispatch::Active;
 use crate::store::StoreError;
 
+/// An upload that nobody went on with for so long, and that is no job's, is removed.
+const ABANDONED_MS: u64 = 24 * 3600 * 1000;
+
 /// Sweeps once.
 ///
 /// # Errors
@@ -108,6 +111,26 @@ fn wanted(engine: &Engine, job: &Job, now: Millis) -> Wanted {
         },
         State::Running { .. } | State::Holding { .. } | State::Cancelling { .. } => Wanted::Yes,
         State::Queued | State::Waiting { .. } | State::Held { .. } => Wanted::Accepted,
+    }
+}
+
+/// Removes uploaded films that nobody needs any more: those of jobs that ended a while ago, and those that
+/// never became a job. What was made of them stays.
+pub async fn sweep_uploads(engine: &Engine) {
+    let keep_ms = engine.settings.timings.keep_failed.as_millis() as i64;
+    let Ok(now) = engine.store.now().await else { return };
+    for (id, age_ms) in engine.uploads.all() {
+        match engine.store.job_get(id).await {
+            Ok(job) if job.finished_at.is_some_and(|at| now.since(at) > keep_ms) => {
+                if job.state.name().is_final()
+                    && job.input.as_path().starts_with(engine.uploads.folder(id))
+                {
+                    let _ = std::fs::remove_file(&job.input);
+                }
+            }
+            Err(StoreError::NotFound(_)) if age_ms > ABANDONED_MS => engine.uploads.remove(id),
+            _ => {}
+        }
     }
 }
 

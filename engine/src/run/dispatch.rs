@@ -66,7 +66,10 @@ pub async fn serve(engine: Engine) {
         tokio::select! {
             () = engine.tasks.token().cancelled() => return,
             _ = poll.tick() => {}
-            _ = trim.tick() => sweep::trim_feed(&engine).await,
+            _ = trim.tick() => {
+                sweep::trim_feed(&engine).await;
+                sweep::sweep_uploads(&engine).await;
+            }
             _ = commits.changed() => {}
         }
         commits.mark_unchanged();

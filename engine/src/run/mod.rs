@@ -10,7 +10,7 @@ mod supervise;
 mod work;
 
 pub use live::Live;
-pub use publish::Target;
+pub use publish::{SPARE, Target};
 
 use dvp_model::error::Reason;
 use guard::Order;

@@ -226,6 +226,41 @@ job_command!(
     Release, once, "/jobs/{id}/release", "Release a held job"
 );
 
+/// Begins to upload a film for a job that is yet to be submitted, or finds out how far it came. Its bytes go
+/// to `PUT /uploads/{id}`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UploadBegin {
+    /// The job's id, chosen by whoever uploads.
+    pub id: JobId,
+    /// The film's name.
+    pub name: String,
+}
+call!(UploadBegin, Post often, "/uploads/{id}", "Begin to upload a film, or go on", Uploaded, id id);
+
+/// Gives a film its name once all of it is there; then it may be submitted by its path.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UploadEnd {
+    /// The job's id, as it was begun.
+    pub id: JobId,
+    /// The film's name, as it was begun.
+    pub name: String,
+    /// All its bytes.
+    pub bytes: u64,
+}
+call!(UploadEnd, Post often, "/uploads/{id}/end", "End an upload", Uploaded, id id, patience |_| 60_000);
+
+/// How far an upload is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Uploaded {
+    /// Bytes that have come.
+    pub received: u64,
+    /// Where the film lies, once it is whole.
+    #[serde(default)]
+    pub path: Option<FilePath>,
+}
+
 /// Sets a job's priority.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
