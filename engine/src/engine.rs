@@ -17,7 +17,8 @@ use rustix::process::Signal;
 
 use crate::exec::tag;
 use crate::launch::{mpirun, tool};
-use crate::nodes::cluster::{self, Access, Cluster};
+use crate::nodes::cluster::{Access, Cluster};
+use crate::nodes::{line, watch};
 use crate::objects::{Folder, Uploads};
 use crate::queue::{self, Broker, Queue};
 use crate::run::{Live, dispatch, live};
@@ -62,6 +63,12 @@ pub struct Timings {
     pub poll: Duration,
     /// Time a launch gets to end by itself when told to, before it is killed.
     pub grace: Duration,
+    /// How often each machine of the cluster is asked.
+    pub probe: Duration,
+    /// How long its answer may take.
+    pub probe_patience: Duration,
+    /// How often the machines try whether they reach each other.
+    pub mesh: Duration,
     /// A rank's silence on a chunk after which the launch is given up.
     pub stall: Duration,
     /// How long objects of failed jobs are kept for a retry.
@@ -77,6 +84,9 @@ impl Default for Timings {
             renew: Duration::from_secs(10),
             poll: Duration::from_secs(2),
             grace: Duration::from_secs(3),
+            probe: Duration::from_secs(4),
+            probe_patience: Duration::from_secs(9),
+            mesh: Duration::from_secs(60),
             stall: Duration::from_secs(120),
             keep_failed: Duration::from_secs(7 * 24 * 3600),
             keep_feed: Duration::from_secs(90 * 24 * 3600),
@@ -114,8 +124,9 @@ impl Engine {
         let engine = Self { serves: true, ..Self::look(settings).await? };
         let pid = std::process::id();
         engine.store.feed_append(None, vec![What::EngineStarted { pid }]).await?;
+        line::begin(&engine)?;
         engine.cluster.refresh(&engine).await?;
-        engine.tasks.spawn_until_stop(cluster::watch(engine.clone()));
+        watch::start(&engine);
         let store = engine.store.clone();
         engine.tasks.spawn_until_stop(async move { store.listen().await });
         engine.tasks.spawn(dispatch::serve(engine.clone()));
@@ -148,6 +159,7 @@ impl Engine {
             node: settings.node.clone(),
             folder: dvp_model::FilePath::from(folder).to_string(),
         };
+        let cluster = Arc::new(Cluster::new(settings.access.head.clone()));
         let queue = settings.broker.clone().map(|broker| Arc::new(Queue::new(broker)));
         Ok(Engine {
             settings: Arc::new(settings),
@@ -160,7 +172,7 @@ impl Engine {
             live: Arc::default(),
             tasks: Tasks::new(),
             queue,
-            cluster: Arc::default(),
+            cluster,
             serves: false,
         })
     }
@@ -193,6 +205,12 @@ impl Engine {
     /// Slots in use now.
     pub fn slots_used(&self) -> u32 {
         self.live_mut().values().map(|live| live.slots).sum()
+    }
+
+    /// Those of them on this machine.
+    pub(crate) fn slots_used_here(&self) -> u32 {
+        let live = self.live_mut();
+        live.values().filter(|live| live.places.is_empty()).map(|live| live.slots).sum()
     }
 
     /// Slots and bytes that runs use on the machines of the cluster, beside those of `job`.
@@ -320,6 +338,7 @@ impl Engine {
     /// of that up to `deadline`.
     pub async fn shutdown(&self, deadline: Duration) {
         self.tasks.stop(deadline).await;
+        self.cluster.lines.close().await;
         if self.serves {
             let entry = What::EngineStopped { pid: std::process::id() };
             let _ = self.store.feed_append(None, vec![entry]).await;

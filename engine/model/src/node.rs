@@ -107,6 +107,17 @@ pub enum Link {
     },
 }
 
+/// Whether one node reaches another, as mpirun would.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Pair {
+    /// Who logs in.
+    pub from: NodeName,
+    /// Where.
+    pub to: NodeName,
+    /// Newest word on it.
+    pub link: Link,
+}
+
 /// A node's figures at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Health {

@@ -164,6 +164,8 @@ impl Config {
                 shared_dir: set("shared_dir"),
                 head: text("mpi_master_host").filter(|text| !text.is_empty()).map(NodeName),
                 network: text("network").filter(|text| !text.is_empty()),
+                agent: env.get("SSH_AUTH_SOCK").map(PathBuf::from),
+                sockets: Some(places::ssh_sockets(&data_dir, env)),
             },
             upload_bytes: upload_gib << 30,
             linger_s,

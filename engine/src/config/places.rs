@@ -39,11 +39,23 @@ pub(super) fn config_file(env: &Environment) -> Result<PathBuf, Reason> {
     }
 }
 
-/// The socket of the engine on `data_dir`: in it, or under a hash in the runtime folder where the path
-/// would be too long for a socket.
+/// The longest folder that ssh's sockets may lie in: it adds a name of ours and one of its own.
+const LONGEST_SSH: usize = 70;
+
+/// The socket of the engine on `data_dir`.
 pub(super) fn socket(data_dir: &Path, env: &Environment) -> PathBuf {
-    let inside = data_dir.join("engine.sock");
-    if inside.as_os_str().len() <= LONGEST_SOCKET {
+    short(data_dir, env, "engine.sock", ".sock", LONGEST_SOCKET)
+}
+
+/// The folder of the sockets of connections to other machines.
+pub(super) fn ssh_sockets(data_dir: &Path, env: &Environment) -> PathBuf {
+    short(data_dir, env, "ssh", ".ssh", LONGEST_SSH)
+}
+
+/// `name` in the data folder, or under a hash in the runtime folder where that path would be too long.
+fn short(data_dir: &Path, env: &Environment, name: &str, suffix: &str, longest: usize) -> PathBuf {
+    let inside = data_dir.join(name);
+    if inside.as_os_str().len() <= longest {
         return inside;
     }
     // The same folder has the same socket, whichever way it is named.
@@ -51,10 +63,10 @@ pub(super) fn socket(data_dir: &Path, env: &Environment) -> PathBuf {
     let digest = Sha256::digest(folder.as_os_str().as_bytes());
     let hash: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     let folder = match env.get("XDG_RUNTIME_DIR").map(PathBuf::from) {
-        Some(folder) if folder.is_absolute() && folder.as_os_str().len() < 60 => folder.join("dvp"),
+        Some(folder) if folder.is_absolute() && folder.as_os_str().len() < 40 => folder.join("dvp"),
         _ => PathBuf::from(format!("/tmp/dvp-{}", rustix::process::getuid().as_raw())),
     };
-    folder.join(format!("{hash}.sock"))
+    folder.join(format!("{hash}{suffix}"))
 }
 
 /// `name` in this program's folder (or, for test programs, in the folder above), else in PATH.

@@ -1,15 +1,15 @@
 //! Programs on this machine. Holds the only `Command::new` of the engine.
 
 use std::io;
+use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use dvp_model::error::Reason;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
-use super::{Invocation, kept};
+use super::{Ended, Invocation, Running, Said, kept};
 
 /// A started program with its pipes. Killed when dropped.
 #[derive(Debug)]
@@ -69,21 +69,23 @@ pub fn while_none_starts(act: impl FnOnce()) {
     act();
 }
 
-/// What a program said until its end.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Said {
-    /// Its exit code; none when a signal ended it.
-    pub code: Option<i32>,
-    /// Its output.
-    pub out: String,
-    /// Its errors.
-    pub err: String,
-}
-
-impl Said {
-    /// The last line of its errors that holds anything.
-    pub fn last_words(&self) -> &str {
-        self.err.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or("no word")
+impl From<Process> for Running {
+    fn from(process: Process) -> Self {
+        let Process { mut child, stdin, stdout, stderr } = process;
+        let end = async move {
+            let Ok(status) = child.wait().await else { return Ended::Unknown };
+            match (status.code(), status.signal()) {
+                (Some(code), _) => Ended::Code(code),
+                (None, Some(signal)) => Ended::Signal(signal),
+                (None, None) => Ended::Unknown,
+            }
+        };
+        Self {
+            stdin: Box::new(stdin),
+            stdout: Box::new(stdout),
+            stderr: Box::new(stderr),
+            end: Box::pin(end),
+        }
     }
 }
 
@@ -96,22 +98,5 @@ pub async fn ask(
     input: &[u8],
     patience: Duration,
 ) -> Result<Said, Reason> {
-    let Process { mut child, mut stdin, mut stdout, mut stderr } = spawn(invocation)?;
-    let (mut out, mut err) = (Vec::new(), Vec::new());
-    let work = async {
-        let write = async move {
-            // Who ends early says why on its own.
-            let _ = stdin.write_all(input).await;
-        };
-        let read = async { stdout.read_to_end(&mut out).await };
-        let _ = tokio::join!(write, read, stderr.read_to_end(&mut err));
-        child.wait().await
-    };
-    let name = invocation.program.display();
-    let status = tokio::time::timeout(patience, work)
-        .await
-        .map_err(|_| Reason::machine(format!("no answer in {} s", patience.as_secs())))?
-        .map_err(|error| Reason::machine(format!("{name} can't be waited for: {error}")))?;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Ok(Said { code: status.code(), out: text(&out), err: text(&err) })
+    Running::from(spawn(invocation)?).ask(input, patience).await
 }

@@ -8,7 +8,7 @@ use dvp_model::error::Reason;
 use dvp_model::node::{Duty, Member, Node};
 use dvp_model::time::Millis;
 use dvp_model::wire::api::{
-    Cancel, DryRun, DryRunReply, Errors, Feed, Find, Hold, JobGet, Jobs, KillRank, NodeAdd,
+    Cancel, DryRun, DryRunReply, Errors, Feed, Find, Hold, JobGet, Jobs, KillRank, Mesh, NodeAdd,
     NodeCheck, NodeDrain, NodeRemove, NodeUndrain, Nodes, Release, Retry, Service, SetPriority,
     Status, StatusReply, Stop, Stopping, Submit, SubmitAll, UploadBegin, UploadEnd,
 };
@@ -124,6 +124,7 @@ pub fn router(app: Arc<App>) -> Router {
         .call::<UploadBegin, _, _>(upload::begin)
         .call::<UploadEnd, _, _>(upload::end)
         .call::<Nodes, _, _>(|app, _| async move { Ok(nodes(&app).await) })
+        .call::<Mesh, _, _>(|app, _| async move { Ok(app.engine.cluster.mesh.pairs()) })
         .call::<NodeAdd, _, _>(|app, call| async move { Ok(ladder::add(&app.engine, call).await?) })
         .call::<NodeCheck, _, _>(|app, call| async move {
             Ok(ladder::check(&app.engine, &call.name).await?)

@@ -40,12 +40,12 @@ pub async fn hello(engine: &Engine) -> Result<Hello, Reason> {
     let said = local::ask(&invocation, &[], PATIENCE).await?;
     let hosts: Vec<&str> =
         said.out.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    if said.code != Some(0) || hosts.len() != PROCESSES {
+    if !said.is_good() || hosts.len() != PROCESSES {
         return Err(Reason::machine(format!(
             "mpirun started {PROCESSES} processes and {} answered: {}; try \
              'mpirun -np {PROCESSES} hostname'",
             hosts.len(),
-            printable(said.last_words())
+            said.last_words()
         )));
     }
     let hosts = hosts.iter().map(|host| printable(host)).collect();

@@ -1,15 +1,13 @@
 //! A running launch: mpirun with rank 0's lines in both directions. It never outlives its link: when this
-//! is dropped, rank 0's stdin ends and mpirun is killed. Knows nothing of jobs or the store.
+//! is dropped, rank 0's stdin ends and mpirun is given up. Knows nothing of jobs or the store.
 
 use std::time::Duration;
 
-use dvp_model::error::Reason;
 use dvp_model::wire::worker::{BEAT_MS, FromWorker, ToWorker};
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
-use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
 
-use crate::exec::{Invocation, local};
+use crate::exec::{Ended, Running};
 use crate::tasks::Tasks;
 
 /// Longest line of stderr that is kept, bytes.
@@ -31,17 +29,6 @@ pub enum Heard {
     Ended(Ended),
 }
 
-/// How mpirun ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// With this code.
-    Code(i32),
-    /// Killed by this signal.
-    Signal(i32),
-    /// Nobody knows.
-    Unknown,
-}
-
 /// The engine's end of a launch.
 #[derive(Debug)]
 pub struct Link {
@@ -50,40 +37,31 @@ pub struct Link {
 }
 
 impl Link {
-    /// Starts the launch. Beats go out by themselves, whatever the caller does.
-    ///
-    /// # Errors
-    /// When mpirun can't be started.
-    pub fn open(invocation: &Invocation, tasks: &Tasks) -> Result<Self, Reason> {
-        let process = local::spawn(invocation)?;
+    /// Speaks with mpirun, which was just started. Beats go out by themselves, whatever the caller does.
+    pub fn open(launch: Running, tasks: &Tasks) -> Self {
         let (to, commands) = mpsc::unbounded_channel();
         let (heard, from) = mpsc::channel(1024);
-        tasks.spawn(write(process.stdin, commands));
-        let mut child = process.child;
-        let (stdout, stderr) = (process.stdout, process.stderr);
+        let Running { stdin, stdout, stderr, mut end } = launch;
+        tasks.spawn(write(stdin, commands));
         tasks.spawn(async move {
             let closed = heard.clone();
             let all = async {
                 let streams = async { tokio::join!(read(stdout, &heard), log(stderr, &heard)) };
                 tokio::pin!(streams);
-                let status = tokio::select! {
-                    _ = &mut streams => child.wait().await,
+                let ended = tokio::select! {
+                    _ = &mut streams => end.await,
                     // A process that outlives mpirun may hold its streams: they get a moment.
-                    status = child.wait() => {
+                    ended = &mut end => {
                         let _ = tokio::time::timeout(AFTER_END, streams).await;
-                        status
+                        ended
                     }
-                };
-                let ended = match status {
-                    Ok(status) => ended(status),
-                    Err(_) => Ended::Unknown,
                 };
                 let _ = heard.send(Heard::Ended(ended)).await;
             };
-            // Nobody listens any more: the child is dropped, and so killed.
+            // Nobody listens any more: the launch is dropped, and so ended.
             tokio::select! { () = all => {}, () = closed.closed() => {} }
         });
-        Ok(Self { to, from })
+        Self { to, from }
     }
 
     /// Says something to rank 0. Lost when the launch is gone, which [`Link::hear`] tells.
@@ -97,16 +75,10 @@ impl Link {
     }
 }
 
-fn ended(status: std::process::ExitStatus) -> Ended {
-    use std::os::unix::process::ExitStatusExt;
-    match (status.code(), status.signal()) {
-        (Some(code), _) => Ended::Code(code),
-        (None, Some(signal)) => Ended::Signal(signal),
-        (None, None) => Ended::Unknown,
-    }
-}
-
-async fn write(mut stdin: ChildStdin, mut commands: mpsc::UnboundedReceiver<ToWorker>) {
+async fn write(
+    mut stdin: impl AsyncWrite + Unpin,
+    mut commands: mpsc::UnboundedReceiver<ToWorker>,
+) {
     let mut beats = tokio::time::interval(Duration::from_millis(BEAT_MS));
     beats.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
@@ -125,7 +97,7 @@ async fn write(mut stdin: ChildStdin, mut commands: mpsc::UnboundedReceiver<ToWo
     }
 }
 
-async fn read(stdout: ChildStdout, heard: &mpsc::Sender<Heard>) {
+async fn read(stdout: impl AsyncRead + Unpin, heard: &mpsc::Sender<Heard>) {
     let mut reader = BufReader::new(stdout);
     let mut line = Vec::new();
     loop {
@@ -146,7 +118,7 @@ async fn read(stdout: ChildStdout, heard: &mpsc::Sender<Heard>) {
     }
 }
 
-async fn log(stderr: ChildStderr, heard: &mpsc::Sender<Heard>) {
+async fn log(stderr: impl AsyncRead + Unpin, heard: &mpsc::Sender<Heard>) {
     let mut reader = BufReader::new(stderr);
     while let Some(line) = bounded_line(&mut reader).await {
         let line = clean(&line);

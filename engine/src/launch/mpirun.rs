@@ -84,6 +84,11 @@ pub fn death(line: &str) -> Option<(Rank, String)> {
     Some((rank.parse().ok()?, format!("ended on {how}")))
 }
 
+/// Whether this line of mpirun's stderr says that a machine, not a rank, was lost.
+pub fn lost_machine(line: &str) -> bool {
+    line.contains("ORTE has lost communication with a remote daemon")
+}
+
 /// The rank that ended by itself before all others, if this line of mpirun's stderr names it.
 pub fn early_end(line: &str) -> Option<Rank> {
     let line = line.trim();
@@ -134,6 +139,7 @@ mod tests {
         assert_eq!(early_end("  Process name: [[44823,1],2]"), Some(2));
         let line = "MPI_ABORT was invoked on rank 1 in communicator MPI_COMM_WORLD";
         assert_eq!(early_end(line), Some(1));
+        assert!(lost_machine("ORTE has lost communication with a remote daemon."));
         for line in ["", "rank 2", "Process name: [[x", "  Exit code:    70"] {
             assert_eq!((death(line), early_end(line)), (None, None), "{line}");
         }

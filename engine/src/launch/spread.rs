@@ -50,23 +50,27 @@ impl Spread {
 
     /// The configuration of mpirun's ssh.
     pub fn ssh_config(&self) -> String {
-        let mut text = String::new();
-        for (member, _) in &self.places {
-            text +=
-                &format!("Host {}\n  User {}\n  Port {}\n", member.name, member.user, member.port);
-        }
-        text += "Host *\n";
-        for option in ssh::STRICT {
-            text += &format!("  {}\n", option.replacen('=', " ", 1));
-        }
-        text += &format!("  UserKnownHostsFile {}/known_hosts\n", self.folder().display());
-        text
+        let members = ssh_config(self.places.iter().map(|(member, _)| member));
+        format!("{members}  UserKnownHostsFile {}/known_hosts\n", self.folder().display())
     }
 
     /// The launch's folder, the same on every machine.
     pub fn folder(&self) -> PathBuf {
         folder(&self.run)
     }
+}
+
+/// The configuration of an ssh that goes from one machine of the cluster to these. It ends within `Host *`.
+pub fn ssh_config<'a>(members: impl Iterator<Item = &'a Member>) -> String {
+    let mut text = String::new();
+    for member in members {
+        text += &format!("Host {}\n  User {}\n  Port {}\n", member.name, member.user, member.port);
+    }
+    text += "Host *\n";
+    for option in ssh::STRICT {
+        text += &format!("  {}\n", option.replacen('=', " ", 1));
+    }
+    text
 }
 
 /// The folder of a launch on the machines of the cluster.
@@ -79,8 +83,8 @@ pub fn worker_path(hash: &str) -> String {
     format!("\"$HOME\"/.cache/dvp/worker/{hash}/dvp-worker")
 }
 
-/// What to start on the head.
-pub fn invocation(spread: &Spread) -> Invocation {
+/// What to start on the head, where the forwarded agent's socket is `agent`.
+pub fn invocation(spread: &Spread, agent: &str) -> Invocation {
     let folder = spread.folder();
     let folder = folder.display();
     let mut args: Vec<OsString> = vec!["-np".into(), spread.ranks().to_string().into()];
@@ -112,7 +116,10 @@ pub fn invocation(spread: &Spread) -> Invocation {
     // The ranks have no business with the agent.
     let work = format!("unset SSH_AUTH_SOCK; exec {} work", worker_path(&spread.worker));
     args.extend(["/bin/sh".into(), "-c".into(), work.into()]);
-    let env = vec![(tag::VARIABLE.into(), spread.run.to_string().into())];
+    let mut env = vec![(tag::VARIABLE.into(), spread.run.to_string().into())];
+    if !agent.is_empty() {
+        env.push(("SSH_AUTH_SOCK".into(), agent.into()));
+    }
     Invocation { program: "mpirun".into(), args, env }
 }
 
@@ -157,8 +164,11 @@ mod tests {
             root: false,
             network: Some("10.9.0.0/24".into()),
         };
-        let words: Vec<String> =
-            invocation(&spread).args.iter().map(|word| word.to_str().unwrap().to_owned()).collect();
+        let words: Vec<String> = invocation(&spread, "/tmp/ssh-x/agent.7")
+            .args
+            .iter()
+            .map(|word| word.to_str().unwrap().to_owned())
+            .collect();
         let line = words.join(" ");
         for part in [
             "-np 3 --hostfile /dev/shm/dvp.00000000000000000000000000000000.3/hostfile ",

@@ -9,8 +9,8 @@ use dvp_model::node::{Climb, Duty, Member, Rung};
 use dvp_model::wire::api::NodeAdd;
 use tokio::net::TcpStream;
 
-use super::cluster::{self, ask};
-use super::{figures, prepare};
+use super::line::ask;
+use super::{figures, prepare, watch};
 use crate::engine::Engine;
 use crate::exec::{Invocation, local, ssh};
 
@@ -100,7 +100,7 @@ async fn climb(
         engine.store().node_remove(&member.name).await?;
     }
     engine.cluster.refresh(engine).await?;
-    cluster::look(engine, &member).await;
+    watch::look(engine, &member, true).await;
     engine.nudge();
     Ok(climb)
 }
@@ -308,7 +308,7 @@ async fn shared_folder(engine: &Engine, member: &Member) -> Result<String, Reaso
     let said = ask(engine, member, &ssh::script(&script), &[], PATIENCE).await;
     let _ = std::fs::remove_file(&path);
     let said = said?;
-    match said.out == name && said.code == Some(0) {
+    match said.out == name && said.is_good() {
         true => Ok(place),
         false => Err(Reason::machine(format!(
             "{} does not see, or may not change, what this machine writes into {place}: {}; mount one folder at \
@@ -324,9 +324,9 @@ async fn hello(engine: &Engine, member: &Member) -> Result<String, Reason> {
     let script = "r=; [ $(id -u) = 0 ] && r=--allow-run-as-root; \
                   exec mpirun -np 2 $r --oversubscribe --bind-to none --mca btl self,vader true";
     let said = ask(engine, member, &ssh::script(script), &[], PATIENCE).await?;
-    match said.code {
-        Some(0) => Ok("two ranks".to_owned()),
-        _ => Err(Reason::machine(format!(
+    match said.is_good() {
+        true => Ok("two ranks".to_owned()),
+        false => Err(Reason::machine(format!(
             "{}: two ranks could not be started: {}; try 'mpirun -np 2 hostname' there",
             member.name,
             said.last_words()

@@ -1,13 +1,16 @@
 //! The machines that work: this one, and those of the cluster. Keeps their newest figures and their age, so
 //! that whoever asks never waits. Knows nothing of jobs.
 
-pub(crate) mod agent;
+mod agent;
 pub mod cluster;
 mod figures;
 pub mod inventory;
 pub mod ladder;
+pub mod line;
+pub mod mesh;
 pub mod prepare;
 mod probe;
+pub mod watch;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -55,7 +58,7 @@ impl Local {
             local: true,
             // With a cluster this machine plans and assembles, and gives no ranks.
             slots: if engine.cluster.is_empty() { settings.slots } else { 0 },
-            slots_used: engine.slots_used(),
+            slots_used: engine.slots_used_here(),
             duty: Duty::Active,
             health: self.known().health.clone(),
             link: Link::Local,

@@ -8,10 +8,10 @@ use dvp_model::node::Member;
 use dvp_model::wire::worker::{PROTOCOL, Versions};
 use sha2::{Digest, Sha256};
 
-use super::cluster::ask;
+use super::line::ask;
 use crate::engine::Engine;
-use crate::exec::ssh;
-use crate::launch::spread::{self, Spread, worker_path};
+use crate::exec::{Ended, ssh};
+use crate::launch::spread::{Spread, worker_path};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Shared memory that a rank may take, KiB.
@@ -49,13 +49,13 @@ pub async fn push(
     let path = worker_path(hash);
     let start = format!("[ -x {path} ] || exit {NO_WORKER}; exec {path} versions");
     let mut said = ask(engine, member, &ssh::script(&start), &[], PATIENCE).await?;
-    if said.code == Some(NO_WORKER) {
+    if said.ended == Ended::Code(NO_WORKER) {
         let push = format!(
             "umask 077; f={path}; mkdir -p \"${{f%/*}}\" && cat > \"$f.$$\" && \
              [ \"$(sha256sum < \"$f.$$\" | cut -d' ' -f1)\" = {hash} ] && chmod 700 \"$f.$$\" && mv \"$f.$$\" \"$f\""
         );
         let pushed = ask(engine, member, &ssh::script(&push), bytes, 4 * PATIENCE).await?;
-        if pushed.code != Some(0) {
+        if !pushed.is_good() {
             return Err(Reason::machine(format!(
                 "{}: the worker can't be put into ~/.cache/dvp: {}; make room there",
                 member.name,
@@ -70,8 +70,8 @@ pub async fn push(
             member.name, member.user, member.name
         ))
     };
-    if said.code != Some(0) {
-        return Err(broken(said.last_words()));
+    if !said.is_good() {
+        return Err(broken(&said.last_words()));
     }
     let versions: Versions =
         serde_json::from_str(said.out.trim()).map_err(|error| broken(&error.to_string()))?;
@@ -114,9 +114,9 @@ pub async fn folder(
     }
     let said = ask(engine, member, &ssh::script(&script), &[], PATIENCE).await?;
     let name = &member.name;
-    match said.code {
-        Some(0) => Ok(()),
-        Some(NO_ROOM) => Err(Reason::machine(format!(
+    match said.ended {
+        Ended::Code(0) => Ok(()),
+        Ended::Code(NO_ROOM) => Err(Reason::machine(format!(
             "{name} has less than {} MiB of shared memory free: enlarge /dev/shm (docker: --shm-size)",
             wanted >> 10
         ))),
@@ -127,13 +127,15 @@ pub async fn folder(
     }
 }
 
-/// The content of the head's file of known hosts.
+/// The content of a file of known hosts that knows these machines.
 ///
 /// # Errors
 /// When a file that was named can't be read.
-pub fn known_hosts(engine: &Engine, launch: &spread::Spread) -> Result<String, Reason> {
-    let own: String =
-        launch.places.iter().map(|(member, _)| super::cluster::known_host(member)).collect();
+pub fn known_hosts<'a>(
+    engine: &Engine,
+    members: impl Iterator<Item = &'a Member>,
+) -> Result<String, Reason> {
+    let own: String = members.map(super::line::known_host).collect();
     let Some(more) = &engine.settings().access.known_hosts else { return Ok(own) };
     match std::fs::read_to_string(more) {
         Ok(text) => Ok(own + &text),

@@ -13,7 +13,7 @@ use super::sweep;
 use crate::engine::Engine;
 use crate::exec::tag;
 use crate::launch::folder;
-use crate::nodes::cluster;
+use crate::nodes::watch;
 use crate::run::Target;
 use crate::run::dispatch::Active;
 use crate::store::{Lease, StoreError};
@@ -64,7 +64,7 @@ async fn end(engine: &Engine, lease: &Lease) -> Result<(), StoreError> {
         // A machine that can't be reached now gets no slots until it was reaped.
         let members: Vec<_> =
             job.nodes.iter().filter_map(|node| engine.cluster.member(node)).collect();
-        cluster::reap(engine, &run, &members).await;
+        watch::reap(engine, &run, &members).await;
     }
     let reason = Reason::machine("the engine that drove this launch is gone");
     let lost = What::Lost { epoch: lease.epoch, reason, items: Vec::new() };

@@ -11,7 +11,7 @@ use dvp_model::NodeName;
 use dvp_model::error::Reason;
 use dvp_model::node::{Climb, Duty, Link, Member};
 use dvp_model::wire::api::{
-    Errors, NodeAdd, NodeCheck, NodeDrain, NodeRemove, NodeUndrain, Nodes, Status,
+    Errors, Mesh, NodeAdd, NodeCheck, NodeDrain, NodeRemove, NodeUndrain, Nodes, Status,
 };
 use serde_json::json;
 
@@ -47,6 +47,8 @@ enum Command {
     Undrain(NameArguments),
     /// Forget a node
     Remove(NameArguments),
+    /// Which nodes reach each other by SSH, as mpirun goes from one to the other
+    Mesh,
 }
 
 #[derive(Debug, Args)]
@@ -76,13 +78,15 @@ struct NameArguments {
 /// `nodes`.
 pub(super) async fn nodes(context: &Context, arguments: Arguments) -> Outcome {
     let Some(command) = arguments.command else { return list(context).await };
-    if let Command::List = command {
-        return list(context).await;
+    match command {
+        Command::List => return list(context).await,
+        Command::Mesh => return mesh(context).await,
+        _ => {}
     }
     let attached = context.attach(Role::Background).await?;
     let client = &attached.client;
     match command {
-        Command::List => Ok(0),
+        Command::List | Command::Mesh => Ok(0),
         Command::Add(add) => {
             let user = user_name();
             let (user, host) = add.node.split_once('@').unwrap_or((&user, &add.node));
@@ -159,6 +163,28 @@ fn show_member(context: &Context, member: &Member, what: &str) -> Outcome {
     } else {
         print::out(&format!("{} {what}", member.name))?;
     }
+    Ok(0)
+}
+
+/// `nodes mesh`.
+async fn mesh(context: &Context) -> Outcome {
+    let client = context.attach(Role::Look).await?.client;
+    let pairs = client.call(&Mesh {}).await?;
+    if context.json {
+        print::out_json(&json!(pairs))?;
+        return Ok(0);
+    }
+    let now = client.call(&Status {}).await?.at;
+    let mut table = Table::new(&["FROM", "TO", "SSH", ">AGE"]);
+    for pair in &pairs {
+        let (link, age) = match &pair.link {
+            Link::Local => ("local".to_owned(), "-".to_owned()),
+            Link::Up { rtt_ms, at } => (format!("{rtt_ms} ms"), print::span(now.since(*at))),
+            Link::Down { reason, at } => (format!("down: {reason}"), print::span(now.since(*at))),
+        };
+        table.row([pair.from.to_string(), pair.to.to_string(), link, age]);
+    }
+    table.print()?;
     Ok(0)
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Reason;
 use crate::id::{JobId, NodeName};
 use crate::job::{ChunkInfo, Job, Lane, Submission};
-use crate::node::{Climb, Member, Node};
+use crate::node::{Climb, Member, Node, Pair};
 use crate::path::FilePath;
 use crate::plan::Summary;
 use crate::time::Millis;
@@ -300,6 +300,12 @@ call!(Feed, Get often, "/feed", "What happened, after a cursor", Vec<Entry>,
 #[serde(deny_unknown_fields)]
 pub struct Nodes {}
 call!(Nodes, Get often, "/nodes", "List nodes", Vec<Node>);
+
+/// Whether the nodes reach each other by SSH; empty where there are none.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Mesh {}
+call!(Mesh, Get often, "/nodes/mesh", "Which nodes reach each other", Vec<Pair>);
 
 /// Climbs the ladder to a machine and, when it comes to the top, takes it among the nodes. A name that is
 /// there already gets these values.

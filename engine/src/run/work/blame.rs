@@ -8,7 +8,7 @@ use dvp_model::wire::worker::exit;
 use dvp_model::{Item, Rank};
 
 use super::Work;
-use crate::launch::link::Ended;
+use crate::exec::Ended;
 use crate::launch::mpirun;
 use crate::run::End;
 
@@ -23,6 +23,7 @@ impl Work<'_> {
         } else if let Some(rank) = mpirun::early_end(&line) {
             self.died.get_or_insert((rank, "ended early".to_owned()));
         }
+        self.lost_machine |= mpirun::lost_machine(&line);
         self.log_lines += 1;
         if self.log_lines <= LOG_LINES {
             self.log.push(What::Log { epoch: self.run.epoch, line: line.clone() });
@@ -43,6 +44,10 @@ impl Work<'_> {
         if let Ended::Signal(signal) = ended {
             let reason = Reason::job(format!("mpirun was killed by signal {signal}"));
             return self.lost(End::Retry { reason, blame: true }).await;
+        }
+        if self.lost_machine {
+            let reason = Reason::machine("mpirun lost a machine");
+            return self.lost(End::Retry { reason, blame: false }).await;
         }
         match self.died.clone() {
             Some((rank, how)) if self.was_asked(rank) => {

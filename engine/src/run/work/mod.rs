@@ -24,9 +24,9 @@ use super::End;
 use super::guard::Order;
 use super::publish::check_space;
 use super::supervise::{Run, work_space};
-use crate::exec::{Invocation, tag};
+use crate::exec::{Ended, Running, local, tag};
 use crate::launch::folder;
-use crate::launch::link::{Ended, Heard, Link};
+use crate::launch::link::{Heard, Link};
 use crate::launch::mpirun::{self, Launch};
 use crate::store::LedgerRow;
 
@@ -63,7 +63,13 @@ pub(super) async fn work(run: &Run<'_>, plan: &Arc<Plan>, rows: &[LedgerRow]) ->
         root: rustix::process::geteuid().is_root(),
     });
     let nodes = vec![settings.node.clone(); ranks as usize];
-    let result = launch(run, plan, rows, &invocation, nodes).await;
+    let result = match local::spawn(&invocation) {
+        Ok(process) => launch(run, plan, rows, process.into(), nodes).await,
+        Err(reason) => match mpirun::version(&settings.mpirun).await {
+            Err(missing) => Err(missing.into()),
+            Ok(_) => Err(reason.into()),
+        },
+    };
     folder::remove(&settings.data_dir, &run.tag);
     result
 }
@@ -77,7 +83,7 @@ async fn work_spread(run: &Run<'_>, plan: &Arc<Plan>, rows: &[LedgerRow]) -> Res
         live.places.clone_from(&run.places);
         live.slots = run.places.iter().map(|(_, slots)| slots).sum();
     });
-    let result = launch(run, plan, rows, &ready.invocation, ready.nodes).await;
+    let result = launch(run, plan, rows, ready.running, ready.nodes).await;
     let result = spread::finish(run, &ready.members, result).await;
     run.with_live(|live| {
         live.places.clear();
@@ -99,15 +105,14 @@ fn spread_ranks(places: &[(NodeName, u32)], ranks: u32) -> Vec<(NodeName, u32)> 
     places.collect()
 }
 
-/// One launch on `nodes` (by rank), from mpirun's start until nothing of it is left here.
+/// One launch on `nodes` (by rank), from just after mpirun's start until nothing of it is left here.
 async fn launch(
     run: &Run<'_>,
     plan: &Arc<Plan>,
     rows: &[LedgerRow],
-    invocation: &Invocation,
+    running: Running,
     nodes: Vec<NodeName>,
 ) -> Result<(), End> {
-    let settings = &run.engine.settings;
     let since = run.guard.persist(|| run.engine.store.now()).await?;
     run.with_live(|live| {
         live.tool = None;
@@ -116,13 +121,9 @@ async fn launch(
         live.killed.clear();
     });
     let mut work = Work::new(run, plan.clone(), rows, nodes);
-    let mut result = match Link::open(invocation, &run.engine.tasks) {
-        Ok(mut link) => work.drive(&mut link).await,
-        Err(reason) => match mpirun::version(&settings.mpirun).await {
-            Err(missing) => Err(missing.into()),
-            Ok(_) => Err(reason.into()),
-        },
-    };
+    let mut link = Link::open(running, &run.engine.tasks);
+    let mut result = work.drive(&mut link).await;
+    drop(link);
     // The link is gone; whatever the ranks made of that, nothing of this launch outlives this point.
     if let Err(reason) = tag::kill_all(&run.tag, Duration::from_secs(10)).await {
         result = result.and(Err(reason.into()));
@@ -154,6 +155,7 @@ struct Work<'a> {
     last_tick: Instant,
     moved: BTreeMap<Rank, Instant>,
     died: Option<(Rank, String)>,
+    lost_machine: bool,
     log: Vec<What>,
     log_lines: usize,
     last_words: String,
@@ -182,6 +184,7 @@ impl<'a> Work<'a> {
             last_tick: now,
             moved: BTreeMap::new(),
             died: None,
+            lost_machine: false,
             log: Vec::new(),
             log_lines: 0,
             last_words: String::new(),

@@ -9,15 +9,15 @@ use dvp_model::wire::feed::What;
 use futures::future::join_all;
 
 use super::Run;
-use crate::exec::{Invocation, ssh, tag};
+use crate::exec::{Running, tag};
 use crate::launch::spread::{self, Spread};
-use crate::nodes::{agent, cluster, prepare};
+use crate::nodes::{line, prepare, watch};
 use crate::run::End;
 
 /// A launch that is ready to start.
 pub(super) struct Ready {
-    /// What to start here: ssh to the head.
-    pub invocation: Invocation,
+    /// mpirun, started on the head. Its connection is its own and ends with it.
+    pub running: Running,
     /// The machine of each rank.
     pub nodes: Vec<NodeName>,
     /// Every machine that it touches.
@@ -63,7 +63,7 @@ pub(super) async fn prepare(
         root: head.user == "root",
         network: engine.settings.access.network.clone(),
     };
-    let known_hosts = prepare::known_hosts(engine, &launch)?;
+    let known_hosts = prepare::known_hosts(engine, members.iter())?;
     let each = members.iter().map(|member| {
         let (bytes, hash, launch) = (&bytes, &hash, &launch);
         let known_hosts = (member.name == head.name).then_some(&*known_hosts);
@@ -86,15 +86,27 @@ pub(super) async fn prepare(
         }
     }
     if refused {
-        cluster::reap(engine, &run.tag, &members).await;
+        watch::reap(engine, &run.tag, &members).await;
         return Err(End::Requeue);
     }
-    let agent = agent::socket(engine).await?;
-    let host = cluster::host(engine, &head, Some(&agent));
-    let mut invocation = ssh::over(&host, &spread::invocation(&launch));
     // The client here carries the tag too: it ends with all else.
-    invocation.env.push((tag::VARIABLE.into(), run.tag.to_string().into()));
-    Ok(Ready { invocation, nodes: launch.nodes_of_ranks(), members })
+    let env = vec![(tag::VARIABLE.into(), run.tag.to_string().into())];
+    let connection = line::connect(engine, &head, env).await;
+    let running = match connection {
+        Ok(connection) => {
+            connection.start(&spread::invocation(&launch, connection.agent_there())).await
+        }
+        Err(reason) => Err(reason),
+    };
+    match running {
+        Ok(running) => Ok(Ready { running, nodes: launch.nodes_of_ranks(), members }),
+        Err(reason) => {
+            let at = run.guard.persist(|| engine.store.now()).await?;
+            engine.cluster.note_down(&head.name, at, reason);
+            watch::reap(engine, &run.tag, &members).await;
+            Err(End::Requeue)
+        }
+    }
 }
 
 /// Sets a machine aside until 'nodes check' finds it well.
@@ -115,16 +127,24 @@ async fn set_aside(run: &Run<'_>, member: &Member, reason: Reason) -> Result<(),
     engine.cluster.refresh(engine).await.map_err(End::from)
 }
 
-/// Ends what is left of a launch on its machines. When one is out of reach, the launch's end was its fault
-/// and not the job's.
+/// Ends what is left of a launch on its machines. When it failed because one of them can't go on, that was
+/// not the job's fault.
 pub(super) async fn finish(
     run: &Run<'_>,
     members: &[Member],
     result: Result<(), End>,
 ) -> Result<(), End> {
-    let lost = cluster::reap(run.engine, &run.tag, members).await;
-    match (lost.is_empty(), result) {
-        (false, Err(End::Retry { .. })) => Err(End::Requeue),
-        (_, result) => result,
+    let engine = run.engine;
+    let lost = watch::reap(engine, &run.tag, members).await;
+    let Err(End::Retry { .. }) = result else { return result };
+    match watch::recheck(engine, members).await {
+        Some(reason) => {
+            let entry = What::Alarm { reason };
+            let append = || engine.store.feed_append(Some(run.id), vec![entry.clone()]);
+            run.guard.persist(append).await?;
+            Err(End::Requeue)
+        }
+        None if !lost.is_empty() => Err(End::Requeue),
+        None => result,
     }
 }
