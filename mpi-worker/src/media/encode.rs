@@ -16,6 +16,20 @@ use super::color;
 use super::decode::{Decoder, Setup};
 use super::object::{Shape, Stream};
 
+/// Tries the plan's encoder out.
+///
+/// # Errors
+/// `Spec` when it does not take the pictures.
+pub fn check(plan: &Plan) -> Result<(), Reason> {
+    let Some(chunk) = plan.chunks.first() else { return Ok(()) };
+    let stamps: Vec<i64> = plan.video.stamps.iter().take(chunk.frames as usize).collect();
+    Encoder::open(plan, *chunk, &stamps).map(drop).map_err(|reason| {
+        let video = &plan.video;
+        let pictures = format!("pictures of {}x{} {}", video.width, video.height, video.format);
+        Reason::new(Kind::Spec, format!("{pictures} don't go into this codec: {}", reason.text))
+    })
+}
+
 /// The encoder of one chunk.
 pub struct Encoder {
     context: NonNull<ffi::AVCodecContext>,
@@ -96,6 +110,7 @@ impl Encoder {
             codec: av::codec_name(raw.codec_id),
             time_base: Ratio::new(1, 1),
             extradata: extradata.to_vec(),
+            tag: raw.codec_tag,
             profile: raw.profile,
             level: raw.level,
             bit_rate: 0,
@@ -146,6 +161,8 @@ impl Encoder {
             None => std::ptr::null_mut(),
             Some(frame) => {
                 let raw = frame.get_mut();
+                // SAFETY: an open context; only a number is read.
+                raw.quality = unsafe { self.context.as_ref() }.global_quality;
                 raw.pts = *self
                     .times
                     .get(self.given as usize)

@@ -6,7 +6,6 @@ use std::cmp::Ordering;
 use dvp_model::FilePath;
 use dvp_model::error::Reason;
 use dvp_model::plan::Plan;
-use dvp_model::spec::Container;
 use dvp_model::time::Ratio;
 use dvp_model::wire::worker::Accepted;
 
@@ -65,9 +64,10 @@ pub fn run(join: &Join, progress: &mut dyn FnMut(u64)) -> Result<Written, Broken
     let mut muxer =
         Muxer::create(join.output, join.plan.spec.container, &join.plan.tags, &tracks(join)?)?;
     let mut lanes = lane::all(join, &timeline)?;
-    let shift_ms = match join.plan.spec.container {
-        Container::Mp4 => 0,
-        Container::Mkv => lanes.iter().map(Lane::negative_ms).max().unwrap_or(0).max(0),
+    let container = join.plan.spec.container;
+    let shift_ms = match container.is_matroska() {
+        true => lanes.iter().map(Lane::negative_ms).max().unwrap_or(0).max(0),
+        false => 0,
     };
     let mut written = Written { shift_ms, tracks: Vec::new() };
     for track in 0..lanes.len() {
@@ -80,10 +80,7 @@ pub fn run(join: &Join, progress: &mut dyn FnMut(u64)) -> Result<Written, Broken
         lane.advance()?;
         let track = &mut written.tracks[at];
         let times = span.times(lane.base, track.time_base, shift_ms);
-        let delay_ms = match join.plan.spec.container {
-            Container::Mp4 => 0,
-            Container::Mkv => lane.delay_ms(),
-        };
+        let delay_ms = if container.is_matroska() { lane.delay_ms() } else { 0 };
         let delay = lane::MILLISECOND.rescale(delay_ms, track.time_base);
         muxer.write(at, &packet, times.later(delay))?;
         if !packet.data.is_empty() {
@@ -123,12 +120,13 @@ fn check_room(join: &Join) -> Result<(), Reason> {
 
 fn tracks<'a>(join: &'a Join) -> Result<Vec<Track<'a>>, Reason> {
     let plan = join.plan;
-    let timescale = match plan.spec.container {
-        Container::Mkv => None,
-        Container::Mp4 => Some(timescale(plan.video.time_base).ok_or_else(|| {
-            let base = plan.video.time_base;
+    let container = plan.spec.container;
+    let timescale = match container.is_mp4() {
+        false => None,
+        true => Some(timescale(plan.video.time_base).ok_or_else(|| {
+            let (name, base) = (container.name(), plan.video.time_base);
             Reason::input(format!(
-                "mp4 can't count the film's time in ticks of {base} s; choose mkv"
+                "{name} can't count the film's time in ticks of {base} s; choose mkv"
             ))
         })?),
     };

@@ -78,22 +78,24 @@ pub fn index(input: &FilePath, progress: &mut dyn FnMut(u64, u64)) -> Result<Ind
 /// As [`index()`]; and `Input` or `Spec` for what the spec can't do with this input.
 pub fn plan(request: &PlanRequest, progress: &mut dyn FnMut(u64, u64)) -> Result<Plan, Reason> {
     let found = index::read(&request.input, progress)?;
-    let (index, codec) = (&found.index, request.spec.encode.codec);
+    let (index, encode) = (&found.index, &request.spec.encode);
     sizes::check(index, &request.spec)?;
     let mut graph = make::graph(index, &request.spec);
-    let mut picture = picture::through(&graph, index, &found.first, codec)?;
-    let (width, height) = picture::fitting(&picture, codec);
+    let mut picture = picture::through(&graph, index, &found.first, encode)?;
+    let (width, height) = picture::fitting(&picture, encode.codec);
     if (width, height) != (picture.width, picture.height) {
         let separator = if graph.is_empty() { "" } else { "," };
         graph.push_str(&format!("{separator}scale={width}:{height}"));
-        picture = picture::through(&graph, index, &found.first, codec)?;
+        picture = picture::through(&graph, index, &found.first, encode)?;
     }
     picture.beside.extend(found.beside);
     if picture::has_alpha(&index.video.pixel_format) && !picture::has_alpha(&picture.format) {
         picture.beside.push("transparency".to_owned());
     }
     let fingerprint = versions().fingerprint;
-    make::make(index, &request.spec, &Environment { fingerprint, picture, graph })
+    let plan = make::make(index, &request.spec, &Environment { fingerprint, picture, graph })?;
+    encode::check(&plan)?;
+    Ok(plan)
 }
 
 /// Makes one item of a plan and writes its object to `dest` (a temporary name: naming it is the

@@ -62,6 +62,7 @@ pub struct Muxer {
     // Dropped after the context, which writes through it.
     io: Io,
     path: FilePath,
+    container: Container,
 }
 
 impl Muxer {
@@ -79,8 +80,8 @@ impl Muxer {
         let file = OpenOptions::new().write(true).create(true).truncate(true).open(path);
         let file = file.map_err(|error| no_place(path, &error))?;
         let io = Io::writer(file)?;
-        let mut muxer = Muxer { context: ptr::null_mut(), io, path: path.clone() };
-        muxer.connect(container)?;
+        let mut muxer = Muxer { context: ptr::null_mut(), io, path: path.clone(), container };
+        muxer.connect()?;
         let tags = tags.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         // SAFETY: an open context, which takes over the dictionary; it had none.
         unsafe { (*muxer.context).metadata = Dict::new(tags).into_raw() };
@@ -94,7 +95,7 @@ impl Muxer {
             // The film's own ticks in edit lists, too: a late start is kept to the tick.
             options.set("movie_timescale", &scale);
         }
-        if container == Container::Mp4 {
+        if container.is_mp4() {
             // The index stands before the pictures, so that players start while the rest still arrives.
             options.set("movflags", "+faststart");
         }
@@ -104,11 +105,8 @@ impl Muxer {
         Ok(muxer)
     }
 
-    fn connect(&mut self, container: Container) -> Result<(), Reason> {
-        let name = match container {
-            Container::Mp4 => c"mp4",
-            Container::Mkv => c"matroska",
-        };
+    fn connect(&mut self) -> Result<(), Reason> {
+        let name = av::c_string(self.container.muxer());
         // To make room for mp4's index, libav opens the file by name a second time, to read.
         let url = [b"file:", self.path.as_path().as_os_str().as_bytes()].concat();
         let url =
@@ -144,8 +142,10 @@ impl Muxer {
                 return Err(Reason::machine("out of memory"));
             };
             let code = ffi::avcodec_parameters_copy(stream.codecpar, parameters.raw());
-            // The container's own tag for the codec, not the one of some other container.
-            (*stream.codecpar).codec_tag = 0;
+            if self.container.is_mp4() && track.stream.codec == "hevc" {
+                // All headers stand in the track's description: Apple's players take nothing else.
+                (*stream.codecpar).codec_tag = u32::from_le_bytes(*b"hvc1");
+            }
             stream.sample_aspect_ratio = parameters.get().sample_aspect_ratio;
             stream.time_base = match track.timescale {
                 Some(scale) => ffi::AVRational { num: 1, den: scale },

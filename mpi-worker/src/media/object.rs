@@ -51,6 +51,9 @@ pub struct Stream {
     /// Out-of-band headers of the codec.
     #[serde(with = "hex")]
     pub extradata: Vec<u8>,
+    /// The encoder's own code for the codec in a container (four letters); 0: the container's.
+    #[serde(default)]
+    pub tag: u32,
     /// libavcodec's number of the profile; -99 when unknown.
     pub profile: i32,
     /// The codec's level; -99 when unknown.

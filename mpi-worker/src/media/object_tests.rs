@@ -8,6 +8,7 @@ fn header() -> Header {
         codec: "h264".into(),
         time_base: Ratio::new(1, 1),
         extradata: vec![0, 0, 0, 1, 0x67, 0xff],
+        tag: 0,
         profile: 100,
         level: 31,
         bit_rate: 0,

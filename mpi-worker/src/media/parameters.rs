@@ -62,6 +62,7 @@ impl Parameters {
                 ptr::copy_nonoverlapping(stream.extradata.as_ptr(), (*par).extradata, size);
                 (*par).extradata_size = size as c_int;
             }
+            (*par).codec_tag = stream.tag;
             (*par).profile = stream.profile;
             (*par).level = stream.level;
             (*par).bit_rate = stream.bit_rate;
@@ -185,6 +186,7 @@ mod tests {
             codec: codec.into(),
             time_base: Ratio::new(1, 48000),
             extradata: vec![1, 2, 3],
+            tag: 0,
             profile: 1,
             level: -99,
             bit_rate: 128_000,

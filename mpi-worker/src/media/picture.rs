@@ -8,7 +8,7 @@
 use dvp_model::error::{Kind, Reason};
 use dvp_model::media::{Index, Picture};
 use dvp_model::plan::Plan;
-use dvp_model::spec::codec::Codec;
+use dvp_model::spec::codec::{Codec, Encode};
 use dvp_model::time::Ratio;
 use ffmpeg_next::ffi;
 
@@ -19,9 +19,13 @@ use super::filter::{Entry, Graph};
 /// Pictures given to a graph, at most, until its first one comes out.
 const MOST_PROBED: usize = 300;
 
-/// Pixel formats that an encoder takes, joined by `|`, in its own order.
-pub fn formats(codec: Codec) -> Result<String, Reason> {
-    let name = codec.encoder();
+/// Pixel formats that go into an encoder, joined by `|`.
+fn formats(encode: &Encode) -> Result<String, Reason> {
+    let listed = encode.formats();
+    if !listed.is_empty() {
+        return Ok(listed.join("|"));
+    }
+    let name = encode.codec.encoder();
     // SAFETY: the encoder's table is static and ends with AV_PIX_FMT_NONE.
     unsafe {
         let found = ffi::avcodec_find_encoder_by_name(av::c_string(name).as_ptr());
@@ -123,8 +127,7 @@ pub fn beside_frame(frame: &Frame, codec: Codec) -> Vec<String> {
             Type::AV_FRAME_DATA_DOVI_METADATA | Type::AV_FRAME_DATA_DOVI_RPU_BUFFER => {
                 "Dolby Vision data"
             }
-            // x264 writes them into the stream.
-            Type::AV_FRAME_DATA_A53_CC if codec != Codec::H264 => "closed captions",
+            Type::AV_FRAME_DATA_A53_CC if !codec.facts().captions => "closed captions",
             _ => continue,
         };
         found.push(name.to_owned());
@@ -150,7 +153,12 @@ pub fn check_carried(plan: &Plan, frame: &Frame) -> Result<(), String> {
 }
 
 /// Runs a graph on the film's first picture, again and again until one comes out, and says what it is.
-pub fn through(graph: &str, index: &Index, first: &Frame, codec: Codec) -> Result<Picture, Reason> {
+pub fn through(
+    graph: &str,
+    index: &Index,
+    first: &Frame,
+    encode: &Encode,
+) -> Result<Picture, Reason> {
     let video = &index.video;
     let entry = Entry {
         width: video.width,
@@ -160,7 +168,7 @@ pub fn through(graph: &str, index: &Index, first: &Frame, codec: Codec) -> Resul
         time_base: video.time_base,
         frame_rate: video.frame_rate,
     };
-    let mut running = Graph::open(graph, &entry, &formats(codec)?)?;
+    let mut running = Graph::open(graph, &entry, &formats(encode)?)?;
     let mut out = Frame::new()?;
     let origin = Ratio::new(1, 1_000_000).rescale(index.start_us, video.time_base);
     for at in 0..=MOST_PROBED {
@@ -175,14 +183,20 @@ pub fn through(graph: &str, index: &Index, first: &Frame, codec: Codec) -> Resul
         }
         if running.pull(&mut out, video.time_base)?.is_some() {
             let raw = out.get();
+            let format = av::pixel_format_name(raw.format);
+            let mut color = color::of_frame(raw);
+            if is_rgb(&video.pixel_format) && !is_rgb(&format) {
+                // What the scaler makes of RGB when nobody says otherwise.
+                color.matrix = "smpte170m".to_owned();
+            }
             return Ok(Picture {
                 width: raw.width as u32,
                 height: raw.height as u32,
-                format: av::pixel_format_name(raw.format),
+                format,
                 sample_aspect: av::ratio(raw.sample_aspect_ratio),
-                color: color::of_frame(raw),
+                color,
                 interlaced: raw.interlaced_frame != 0,
-                beside: beside_frame(&out, codec),
+                beside: beside_frame(&out, encode.codec),
             });
         }
         if video.stamps.get(at).is_none() || at == MOST_PROBED {
@@ -194,7 +208,7 @@ pub fn through(graph: &str, index: &Index, first: &Frame, codec: Codec) -> Resul
 
 /// Width and height that an encoder of these pictures takes: even where chroma is subsampled.
 pub fn fitting(picture: &Picture, codec: Codec) -> (u32, u32) {
-    if codec != Codec::H264 {
+    if !codec.facts().even {
         return (picture.width, picture.height);
     }
     // SAFETY: the table is static; an unknown format gives null.
@@ -211,11 +225,17 @@ pub fn fitting(picture: &Picture, codec: Codec) -> (u32, u32) {
 
 /// Whether a pixel format has an alpha channel.
 pub fn has_alpha(format: &str) -> bool {
+    has_flag(format, ffi::AV_PIX_FMT_FLAG_ALPHA as u64)
+}
+
+fn is_rgb(format: &str) -> bool {
+    has_flag(format, ffi::AV_PIX_FMT_FLAG_RGB as u64)
+}
+
+fn has_flag(format: &str, flag: u64) -> bool {
     // SAFETY: as in `fitting`.
     unsafe {
         let format = ffi::av_get_pix_fmt(av::c_string(format).as_ptr());
-        ffi::av_pix_fmt_desc_get(format)
-            .as_ref()
-            .is_some_and(|found| found.flags & ffi::AV_PIX_FMT_FLAG_ALPHA as u64 != 0)
+        ffi::av_pix_fmt_desc_get(format).as_ref().is_some_and(|found| found.flags & flag != 0)
     }
 }

@@ -4,7 +4,6 @@
 use dvp_model::FilePath;
 use dvp_model::error::{Kind, Reason};
 use dvp_model::plan::Plan;
-use dvp_model::spec::Container;
 use dvp_model::time::Ratio;
 use ffmpeg_next::ffi;
 
@@ -112,7 +111,7 @@ impl<'a> Found<'a> {
             return Err(format!("picture {at} in coding order has no time, or is hidden"));
         }
         // Matroska stores no decoding times.
-        if self.plan.spec.container == Container::Mp4 {
+        if self.plan.spec.container.is_mp4() {
             if raw.dts == NO_PTS || raw.dts > raw.pts || (at > 0 && raw.dts <= self.last_dts) {
                 let last = self.last_dts;
                 return Err(format!(

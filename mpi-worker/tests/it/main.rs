@@ -2,6 +2,7 @@
 
 mod assemble;
 mod audio;
+mod codecs;
 mod filters;
 mod media;
 mod ranks;

@@ -22,7 +22,7 @@ fn folder() -> TempDir {
 }
 
 /// The plan for `input` with these parameters, without its sound.
-fn planned(input: &Path, set: &[(&str, &str)]) -> Result<Plan, Reason> {
+pub fn planned(input: &Path, set: &[(&str, &str)]) -> Result<Plan, Reason> {
     let mut text = SpecText::default();
     let lossless = [("convert.codec", "ffv1"), ("convert.audio", "none")];
     for (key, value) in lossless.iter().chain(set) {
@@ -43,7 +43,7 @@ fn run(plan: &Plan, item: Item, dest: &Path) -> Result<Report, Reason> {
 }
 
 /// Does the whole plan, one item after the other.
-fn finished(plan: &Plan, output: &Path) -> Result<(), Reason> {
+pub fn finished(plan: &Plan, output: &Path) -> Result<(), Reason> {
     let objects = plan
         .items()
         .map(|item| {

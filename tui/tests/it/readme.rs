@@ -5,7 +5,7 @@ use std::path::Path;
 
 use dvp_console::command;
 use dvp_engine::config::KEYS;
-use dvp_model::spec::{allow, task};
+use dvp_model::spec::{allow, codec, task};
 
 fn settings() -> String {
     let mut text =
@@ -39,6 +39,7 @@ fn tables_are_those_of_the_code() {
     let mut wanted = text.clone();
     for (name, table) in [
         ("tasks", task::as_markdown()),
+        ("codecs", codec::as_markdown()),
         ("filters", filters()),
         ("settings", settings()),
         ("keys", command::as_markdown()),

@@ -163,7 +163,7 @@ pub fn ssim(ours: &Path, reference: &Path) -> f64 {
             OsStr::new("-i"),
             reference.as_os_str(),
             OsStr::new("-lavfi"),
-            OsStr::new("[0:v]setpts=N[a];[1:v]setpts=N[b];[a][b]ssim"),
+            OsStr::new("[0:v]settb=1/25,setpts=N[a];[1:v]settb=1/25,setpts=N[b];[a][b]ssim"),
             OsStr::new("-f"),
             OsStr::new("null"),
             OsStr::new("-"),

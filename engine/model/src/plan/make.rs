@@ -2,10 +2,11 @@
 //! can't be done. Pure, and never told the number of ranks.
 
 use crate::error::Reason;
-use crate::media::{Audio, Index, Picture, Splice};
+use crate::media::{Index, Picture, Splice};
+use crate::plan::sound::sound;
 use crate::plan::stamp::Stamps;
-use crate::plan::{AudioPlan, Plan, VideoPlan, cut, tags};
-use crate::spec::codec::{AAC_LAYOUTS, AAC_RATES, holds_audio};
+use crate::plan::{Plan, VideoPlan, cost, cut, tags};
+use crate::spec::codec::Codec;
 use crate::spec::{AudioChoice, Spec, Step, filter};
 use crate::time::Ratio;
 
@@ -85,11 +86,16 @@ pub fn make(index: &Index, spec: &Spec, environment: &Environment) -> Result<Pla
     }
     if environment.graph != graph(index, spec) {
         notes.push(format!(
-            "scaled to {}x{}: h264 takes even sizes only; the aspect stays",
-            environment.picture.width, environment.picture.height
+            "scaled to {}x{}: {} takes even sizes only; the aspect stays",
+            environment.picture.width,
+            environment.picture.height,
+            spec.encode.codec.name()
         ));
     }
     let codec = spec.encode.codec;
+    if let Some(note) = repainted(&video.pixel_format, &environment.picture.format, codec) {
+        notes.push(note);
+    }
     let frames = window.kept.len() as u64;
     let chunks = match &window.one_chunk {
         Some(why) => {
@@ -102,7 +108,7 @@ pub fn make(index: &Index, spec: &Spec, environment: &Environment) -> Result<Pla
         .audio
         .iter()
         .filter(|_| spec.audio != AudioChoice::None)
-        .map(|audio| sound(audio, index, spec, &window, &mut carried, &mut notes))
+        .map(|audio| sound(audio, index, spec, window.cut, &mut carried, &mut notes))
         .collect::<Result<Vec<_>, _>>()?;
     if spec.audio == AudioChoice::None && !index.audio.is_empty() {
         notes.push("the sound is left out, as asked".to_owned());
@@ -168,9 +174,21 @@ pub fn make(index: &Index, spec: &Spec, environment: &Environment) -> Result<Pla
         memory_per_rank: 0,
         cost_ms: 0,
     };
-    plan.memory_per_rank = memory(&plan);
-    plan.cost_ms = cost(&plan);
+    plan.memory_per_rank = cost::memory(&plan);
+    plan.cost_ms = cost::cost_ms(&plan);
     Ok(plan)
+}
+
+/// What is to be said when pixels change their form on the way into the encoder.
+fn repainted(from: &str, to: &str, codec: Codec) -> Option<String> {
+    // The same samples in other words: a full range that the format's name tells, or other planes.
+    let plain = |format: &str| match format {
+        "nv12" | "nv21" => "yuv420p".to_owned(),
+        "p010le" => "yuv420p10le".to_owned(),
+        "rgb24" | "bgr24" | "rgb0" | "bgr0" | "0rgb" | "0bgr" | "gbrp" => "rgb".to_owned(),
+        format => format.replace("yuvj", "yuv"),
+    };
+    (plain(from) != plain(to)).then(|| format!("pixels: {from} become {to} for {}", codec.name()))
 }
 
 fn refuse_unfit(index: &Index, spec: &Spec, environment: &Environment) -> Result<(), Reason> {
@@ -199,7 +217,7 @@ fn refuse_unfit(index: &Index, spec: &Spec, environment: &Environment) -> Result
     let (codec, container) = (spec.encode.codec, spec.container);
     if !codec.fits(container) {
         return Err(Reason::spec(format!(
-            "{} can't hold {}: choose convert.container=mkv or convert.codec=h264",
+            "{} can't hold {}: choose another convert.container or convert.codec",
             container.name(),
             codec.name()
         )));
@@ -336,76 +354,6 @@ fn length_us(index: &Index, origin: i64) -> i64 {
     pictures.max(index.duration_us - cut_off)
 }
 
-fn sound(
-    audio: &Audio,
-    index: &Index,
-    spec: &Spec,
-    window: &Window,
-    carried: &mut Vec<String>,
-    notes: &mut Vec<String>,
-) -> Result<AudioPlan, Reason> {
-    let holds = holds_audio(spec.container, &audio.codec);
-    let (container, input) = (spec.container.name(), &index.identity.path);
-    let codec = match spec.audio {
-        AudioChoice::Flac => "flac",
-        AudioChoice::Aac => "aac",
-        AudioChoice::Copy if window.cut.is_some() => {
-            return Err(Reason::spec(
-                "sound can't be copied when the film is cut: use aac or flac (convert.audio)",
-            ));
-        }
-        AudioChoice::Copy if !holds => {
-            return Err(Reason::spec(format!(
-                "{container} can't hold {} sound as it is: use aac or flac (convert.audio)",
-                audio.codec
-            )));
-        }
-        // Where parts were joined, their sound may overlap.
-        AudioChoice::Auto if !index.video.splices.is_empty() => "aac",
-        AudioChoice::Auto if window.cut.is_some() || !holds => "aac",
-        _ => "copy",
-    };
-    let (mut sample_rate, mut layout) = (audio.sample_rate, audio.layout.clone());
-    let channels = audio.channels as usize;
-    if codec == "aac" {
-        sample_rate = AAC_RATES.iter().copied().find(|&rate| rate <= sample_rate).unwrap_or(7350);
-        if !AAC_LAYOUTS.contains(&layout.as_str()) {
-            let fallback = AAC_LAYOUTS.get(channels.wrapping_sub(1)).copied();
-            layout = fallback.map(str::to_owned).ok_or_else(|| {
-                Reason::input(format!(
-                    "{input}: sound with {channels} channels can't be written as aac: use flac"
-                ))
-            })?;
-        }
-    }
-    if codec == "flac" && channels > 8 {
-        return Err(Reason::input(format!(
-            "{input}: sound with {channels} channels can't be written as flac"
-        )));
-    }
-    let stream = audio.stream;
-    if codec == "copy" {
-        carried.push(format!("sound, stream {stream}: {} as it is", audio.codec));
-    } else {
-        carried.push(format!("sound, stream {stream}: {} as {codec}", audio.codec));
-        if (sample_rate, &layout) != (audio.sample_rate, &audio.layout) {
-            notes.push(format!(
-                "sound, stream {stream}: {} Hz {} becomes {sample_rate} Hz {layout}, which {codec} can hold",
-                audio.sample_rate, audio.layout
-            ));
-        }
-    }
-    Ok(AudioPlan {
-        stream,
-        codec: codec.to_owned(),
-        sample_rate,
-        layout,
-        origin_us: window.cut.map_or(index.start_us, |(start, _)| start),
-        window: window.cut,
-        language: audio.language.clone(),
-    })
-}
-
 /// The rate to declare: the container's, or else the one that the timestamps show on average.
 fn frame_rate(index: &Index, kept: &[i64]) -> Ratio {
     let stated = index.video.frame_rate;
@@ -429,62 +377,6 @@ fn is_constant(kept: &[i64], rate: Ratio, base: Ratio) -> bool {
     kept.iter()
         .enumerate()
         .all(|(at, stamp)| (stamp - kept[0] - step.rescale(at as i64, base)).abs() <= 1)
-}
-
-/// Bytes that a rank needs: a base, and pictures held by decoder, filters and encoder.
-fn memory(plan: &Plan) -> u64 {
-    let video = &plan.video;
-    let bytes = |width: u32, height: u32, format: &str| {
-        let deep = ["10", "12", "14", "16", "48", "64"].iter().any(|depth| format.contains(depth));
-        let samples = if format.contains("420") || format.contains("nv12") { 3 } else { 6 };
-        u64::from(width) * u64::from(height) * samples / 2 * if deep { 2 } else { 1 }
-    };
-    let source = bytes(video.source_width, video.source_height, &video.source_format);
-    let output = bytes(video.width, video.height, &video.format);
-    let margin = u64::from(video.margin.0 + video.margin.1);
-    let held = if plan.spec.encode.codec.is_intra_only() {
-        6
-    } else {
-        lookahead(&plan.spec.encode.preset)
-    };
-    (100 << 20) + source * (24 + margin) + output * held * 2
-}
-
-fn lookahead(preset: &str) -> u64 {
-    match preset {
-        "ultrafast" | "superfast" => 10,
-        "veryfast" => 20,
-        "faster" => 30,
-        "fast" => 40,
-        "medium" => 50,
-        "slow" => 60,
-        _ => 80,
-    }
-}
-
-/// Milliseconds of one core, by pictures a second measured per megapixel.
-fn cost(plan: &Plan) -> u64 {
-    let video = &plan.video;
-    let megapixels = |width: u32, height: u32| f64::from(width) * f64::from(height) / 1e6;
-    let encode = match plan.spec.encode.codec.encoder() {
-        "libx264" => match plan.spec.encode.preset.as_str() {
-            "ultrafast" => 5.0,
-            "superfast" => 7.0,
-            "veryfast" => 9.0,
-            "faster" => 13.0,
-            "fast" => 18.0,
-            "medium" => 22.0,
-            "slow" => 40.0,
-            "slower" => 90.0,
-            _ => 180.0,
-        },
-        _ => 40.0,
-    };
-    let frame = megapixels(video.width, video.height) * encode
-        + megapixels(video.source_width, video.source_height) * 4.0;
-    let coded = plan.audio.iter().filter(|audio| audio.codec != "copy").count() as f64;
-    let sound = coded * plan.duration_us() as f64 / 1000.0 / 40.0;
-    (frame * plan.frames() as f64 + sound) as u64 + 1
 }
 
 #[cfg(test)]

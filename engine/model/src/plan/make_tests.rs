@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::error::Kind;
-use crate::media::{Color, Identity, Other, Video};
+use crate::media::{Audio, Color, Identity, Other, Video};
 use crate::spec::codec::{Codec, Encode};
 use crate::spec::{Container, PlanOptions};
 
@@ -66,7 +66,12 @@ fn spec(steps: Vec<Step>) -> Spec {
     Spec {
         steps,
         container: Container::Mkv,
-        encode: Encode { codec: Codec::H264, preset: "medium".to_owned(), crf_milli: 23_000 },
+        encode: Encode {
+            codec: Codec::H264,
+            preset: "medium".to_owned(),
+            crf_milli: 23_000,
+            pixels: None,
+        },
         audio: AudioChoice::Auto,
         plan: PlanOptions { chunk_frames: Some(10), threads_per_chunk: None },
     }

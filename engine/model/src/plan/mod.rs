@@ -1,10 +1,12 @@
 //! The plan: what will be done with a film, frozen before any work. A pure function of what was found
 //! in the file, the spec and the environment; never of the number of ranks.
 
+mod cost;
 pub mod cut;
 pub mod line;
 pub mod make;
 pub mod sizes;
+mod sound;
 pub mod stamp;
 pub mod tags;
 

@@ -33,6 +33,22 @@ const MP4: &[&str] = &[
     "creation_time",
 ];
 
+/// What libavformat writes into mov.
+const MOV: &[&str] = &[
+    "title",
+    "artist",
+    "author",
+    "album",
+    "date",
+    "comment",
+    "genre",
+    "copyright",
+    "make",
+    "model",
+    "keywords",
+    "creation_time",
+];
+
 /// Splits tags into those that `container` carries, by the names that it knows them under, and the names
 /// of those that are left out.
 pub fn split(
@@ -48,6 +64,7 @@ pub fn split(
         }
         let holds = match container {
             Container::Mp4 => MP4.contains(&name.as_str()),
+            Container::Mov => MOV.contains(&name.as_str()),
             Container::Mkv => true,
         };
         let fits = carried.len() < MOST && value.len() <= LONGEST && !name.is_empty();

@@ -1,10 +1,11 @@
-//! The encoder table: the only place that sets codec options. An encoder without a row (and its test)
-//! is refused. Each row makes an encoder whose bits depend on nothing but frames and plan.
+//! The codecs that DVP writes, a row each: what each can hold and which settings it has. How its encoder is
+//! set up is in `encoder`. A codec without a row (and its tests) is refused.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::spec::Container;
+use crate::spec::value::format_milli;
 
 /// A video codec that DVP writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -12,65 +13,242 @@ use crate::spec::Container;
 pub enum Codec {
     /// H.264 by x264.
     H264,
+    /// HEVC (H.265) by x265.
+    Hevc,
     /// FFV1 version 3, lossless.
     Ffv1,
+    /// Apple ProRes by libavcodec's encoder.
+    Prores,
+    /// Motion JPEG by libavcodec's encoder.
+    Mjpeg,
 }
+
+/// What is known of a codec.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts {
+    /// Which codec.
+    pub codec: Codec,
+    /// As users write it, and libavcodec's name of the codec.
+    pub name: &'static str,
+    /// libavcodec's name of the encoder.
+    pub encoder: &'static str,
+    /// Decoded frames equal, bit for bit, those that were encoded.
+    pub lossless: bool,
+    /// Every picture decodes alone, so that a seam costs nothing.
+    pub intra_only: bool,
+    /// Both sides are even where chroma is subsampled.
+    pub even: bool,
+    /// Most threads that work on one chunk.
+    pub threads: u32,
+    /// Closed captions beside a picture go into the stream.
+    pub captions: bool,
+    /// Containers that hold it, the usual one first.
+    pub containers: &'static [Container],
+    /// Pixel formats that go in, by libavutil's names; empty: all that the encoder takes.
+    pub formats: &'static [&'static str],
+    /// Presets, the default one, and what choosing one means; empty: it has none.
+    pub presets: &'static [&'static str],
+    /// The preset when none is chosen.
+    pub preset: &'static str,
+    /// Its measure of quality, if it has one.
+    pub quality: Option<Quality>,
+}
+
+/// A codec's measure of quality (crf): lower is better and larger.
+#[derive(Clone, Copy, Debug)]
+pub struct Quality {
+    /// Range, ends included, in thousandths.
+    pub range: (u32, u32),
+    /// When nobody says.
+    pub default: u32,
+    /// When the task `compress` doesn't say.
+    pub compress: u32,
+    /// Only whole numbers.
+    pub whole: bool,
+}
+
+/// Presets of x264 and x265, fastest first.
+const X26: &[&str] = &[
+    "ultrafast",
+    "superfast",
+    "veryfast",
+    "faster",
+    "fast",
+    "medium",
+    "slow",
+    "slower",
+    "veryslow",
+];
+
+/// 8 and 10 bits, full and limited range, 4:2:0 to 4:4:4, and gray.
+const YUV: &[&str] = &[
+    "yuv420p",
+    "yuvj420p",
+    "yuv422p",
+    "yuvj422p",
+    "yuv444p",
+    "yuvj444p",
+    "yuv420p10le",
+    "yuv422p10le",
+    "yuv444p10le",
+    "gray",
+    "gray10le",
+];
+
+/// Every codec.
+pub const CODECS: &[Facts] = &[
+    Facts {
+        codec: Codec::H264,
+        name: "h264",
+        encoder: "libx264",
+        lossless: false,
+        intra_only: false,
+        even: true,
+        threads: 16,
+        captions: true,
+        containers: &[Container::Mp4, Container::Mov, Container::Mkv],
+        formats: YUV,
+        presets: X26,
+        preset: "medium",
+        quality: Some(Quality {
+            range: (0, 51_000),
+            default: 23_000,
+            compress: 28_000,
+            whole: false,
+        }),
+    },
+    Facts {
+        codec: Codec::Hevc,
+        name: "hevc",
+        encoder: "libx265",
+        lossless: false,
+        intra_only: false,
+        even: true,
+        threads: 16,
+        captions: false,
+        containers: &[Container::Mp4, Container::Mov, Container::Mkv],
+        formats: YUV,
+        presets: X26,
+        preset: "medium",
+        quality: Some(Quality {
+            range: (0, 51_000),
+            default: 28_000,
+            compress: 32_000,
+            whole: false,
+        }),
+    },
+    Facts {
+        codec: Codec::Ffv1,
+        name: "ffv1",
+        encoder: "ffv1",
+        lossless: true,
+        intra_only: true,
+        even: false,
+        threads: 1,
+        captions: false,
+        containers: &[Container::Mkv],
+        formats: &[],
+        presets: &[],
+        preset: "",
+        quality: None,
+    },
+    Facts {
+        codec: Codec::Prores,
+        name: "prores",
+        encoder: "prores_ks",
+        lossless: false,
+        intra_only: true,
+        even: false,
+        threads: 1,
+        captions: false,
+        containers: &[Container::Mov, Container::Mkv],
+        // By preset: see `Encode::formats`.
+        formats: &["yuv422p10le", "yuv444p10le"],
+        presets: &["proxy", "lt", "standard", "hq", "4444", "4444xq"],
+        preset: "hq",
+        quality: None,
+    },
+    Facts {
+        codec: Codec::Mjpeg,
+        name: "mjpeg",
+        encoder: "mjpeg",
+        lossless: false,
+        intra_only: true,
+        even: false,
+        threads: 1,
+        captions: false,
+        containers: &[Container::Mkv, Container::Mov, Container::Mp4],
+        formats: &["yuvj420p", "yuvj422p", "yuvj444p"],
+        presets: &[],
+        preset: "",
+        quality: Some(Quality {
+            range: (2_000, 31_000),
+            default: 3_000,
+            compress: 8_000,
+            whole: false,
+        }),
+    },
+];
+
+/// What `convert.pixels` takes, and the 8-bit format of full range that it means too.
+const PIXELS: &[(&str, &str, &str)] = &[
+    ("yuv420p", "yuv420p", "yuvj420p"),
+    ("yuv422p", "yuv422p", "yuvj422p"),
+    ("yuv444p", "yuv444p", "yuvj444p"),
+    ("yuv420p10", "yuv420p10le", ""),
+    ("yuv422p10", "yuv422p10le", ""),
+    ("yuv444p10", "yuv444p10le", ""),
+];
 
 /// Encoder settings of a spec.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Encode {
     /// Which codec.
     pub codec: Codec,
-    /// x264 preset name; ignored by FFV1.
+    /// Preset; empty for codecs without.
     pub preset: String,
-    /// Constant rate factor times 1000, so that specs compare exactly; ignored by FFV1.
+    /// Constant rate factor times 1000, so that specs compare exactly; 0 for codecs without.
     pub crf_milli: u32,
-}
-
-/// How libavcodec is to be set up for one chunk.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// libavcodec's name of the encoder.
-    pub encoder: &'static str,
-    /// Private options of the encoder, by name.
-    pub options: Vec<(&'static str, String)>,
-    /// Most frames from one keyframe to the next.
-    pub keyframe_interval: u32,
+    /// Chroma and depth, as `convert.pixels` writes them; none: as near to the film's as the codec has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pixels: Option<String>,
 }
 
 impl Codec {
-    /// As users write it.
+    /// Its row.
+    pub fn facts(self) -> &'static Facts {
+        // A test walks the table: no codec is without a row.
+        CODECS.iter().find(|facts| facts.codec == self).unwrap_or(&CODECS[0])
+    }
+
+    /// By the name that users write.
+    pub fn by_name(name: &str) -> Option<Codec> {
+        CODECS.iter().find(|facts| facts.name == name).map(|facts| facts.codec)
+    }
+
+    /// As users write it, and libavcodec's name of the codec.
     pub fn name(self) -> &'static str {
-        match self {
-            Codec::H264 => "h264",
-            Codec::Ffv1 => "ffv1",
-        }
+        self.facts().name
     }
 
     /// libavcodec's name of the encoder.
     pub fn encoder(self) -> &'static str {
-        match self {
-            Codec::H264 => "libx264",
-            Codec::Ffv1 => "ffv1",
-        }
+        self.facts().encoder
     }
 
     /// Whether decoded frames equal, bit for bit, those that were encoded.
     pub fn is_lossless(self) -> bool {
-        matches!(self, Codec::Ffv1)
+        self.facts().lossless
     }
 
     /// Whether every picture of it decodes alone, so that a seam costs nothing.
     pub fn is_intra_only(self) -> bool {
-        matches!(self, Codec::Ffv1)
+        self.facts().intra_only
     }
 
     /// Whether a container holds this codec.
     pub fn fits(self, container: Container) -> bool {
-        match self {
-            Codec::H264 => true,
-            Codec::Ffv1 => matches!(container, Container::Mkv),
-        }
+        self.facts().containers.contains(&container)
     }
 
     /// Frames a chunk when nobody says.
@@ -79,119 +257,162 @@ impl Codec {
     }
 }
 
+impl Quality {
+    /// Whether a value, in thousandths, is one of its own.
+    ///
+    /// # Errors
+    /// The end of a sentence: which are.
+    pub fn check(&self, milli: u32) -> Result<(), String> {
+        let whole = if self.whole { "whole numbers" } else { "it goes" };
+        let inside = (self.range.0..=self.range.1).contains(&milli);
+        if inside && !(self.whole && !milli.is_multiple_of(1000)) {
+            return Ok(());
+        }
+        Err(format!("{whole} from {}", self.allowed()))
+    }
+
+    /// Its range, for a person: `0 to 51`.
+    pub fn allowed(&self) -> String {
+        let number = |milli: u32| format_milli(milli.into());
+        format!("{} to {}", number(self.range.0), number(self.range.1))
+    }
+}
+
+/// The choices of `convert.codec`.
+pub const NAMES: &[&str] = &["h264", "hevc", "ffv1", "prores", "mjpeg"];
+
+/// The choices of `convert.preset`: those of all codecs.
+pub const PRESETS: &[&str] = &[
+    "ultrafast",
+    "superfast",
+    "veryfast",
+    "faster",
+    "fast",
+    "medium",
+    "slow",
+    "slower",
+    "veryslow",
+    "proxy",
+    "lt",
+    "standard",
+    "hq",
+    "4444",
+    "4444xq",
+];
+
+/// The choices of `convert.pixels`.
+pub const PIXEL_CHOICES: &[&str] =
+    &["auto", "yuv420p", "yuv422p", "yuv444p", "yuv420p10", "yuv422p10", "yuv444p10"];
+
 impl Encode {
+    /// Pixel formats that may go in, by libavutil's names; empty: all that the encoder takes.
+    pub fn formats(&self) -> Vec<&'static str> {
+        let facts = self.codec.facts();
+        let mut formats = match (self.codec, self.preset.as_str()) {
+            (Codec::Prores, "4444" | "4444xq") => vec!["yuv444p10le"],
+            (Codec::Prores, _) => vec!["yuv422p10le"],
+            _ => facts.formats.to_vec(),
+        };
+        let asked = PIXELS.iter().find(|row| Some(row.0) == self.pixels.as_deref());
+        if let Some((_, limited, full)) = asked {
+            if facts.formats.is_empty() {
+                formats = vec![limited];
+            } else {
+                formats.retain(|format| format == limited || format == full);
+            }
+        }
+        formats
+    }
+
     /// Pictures that the encoder may put before one that is shown earlier: the depth of the output's DTS.
-    /// x264 reorders by two (B-pyramid) with every preset but the one without B-frames.
+    /// x264 and x265 reorder by two (B-pyramid) with every preset but x264's without B-frames.
     pub fn reorder(&self) -> u32 {
         match self.codec {
             Codec::H264 if self.preset == "ultrafast" => 0,
-            Codec::H264 => 2,
-            Codec::Ffv1 => 0,
-        }
-    }
-
-    /// The encoder's set-up with `threads` threads, for a film that runs at `rate` (frames a second,
-    /// numerator and denominator; x264 chooses the level by it).
-    pub fn row(&self, threads: u32, rate: (i64, i64)) -> Row {
-        match self.codec {
-            Codec::H264 => Row {
-                encoder: Codec::H264.encoder(),
-                options: vec![
-                    ("preset", self.preset.clone()),
-                    ("crf", format!("{}.{:03}", self.crf_milli / 1000, self.crf_milli % 1000)),
-                    // Keyframes that the planner forces are IDR pictures.
-                    ("forced-idr", "1".to_owned()),
-                    (
-                        "x264-params",
-                        [
-                            // Other bits at other SIMD levels otherwise.
-                            "cpu-independent=1".to_owned(),
-                            // Chunks are joined: closed GOPs, headers that do not depend on pictures.
-                            "open-gop=0".to_owned(),
-                            "stitchable=1".to_owned(),
-                            "sliced-threads=0".to_owned(),
-                            format!("threads={threads}"),
-                            "lookahead-threads=1".to_owned(),
-                            format!("fps={}/{}", rate.0, rate.1),
-                        ]
-                        .join(":"),
-                    ),
-                ],
-                keyframe_interval: crate::plan::cut::KEYFRAME_INTERVAL,
-            },
-            Codec::Ffv1 => Row {
-                encoder: Codec::Ffv1.encoder(),
-                options: vec![
-                    // No number of slices: the encoder then chooses one by the picture's size alone.
-                    ("level", "3".to_owned()),
-                    ("slicecrc", "1".to_owned()),
-                ],
-                keyframe_interval: 1,
-            },
+            Codec::H264 | Codec::Hevc => 2,
+            Codec::Ffv1 | Codec::Prores | Codec::Mjpeg => 0,
         }
     }
 }
 
-/// Whether a container holds packets of an audio codec (libavcodec's name) as they are.
-pub fn holds_audio(container: Container, codec: &str) -> bool {
-    match container {
-        Container::Mp4 => {
-            matches!(codec, "aac" | "mp3" | "ac3" | "eac3" | "alac" | "flac" | "opus")
-        }
-        Container::Mkv => matches!(
-            codec,
-            "aac"
-                | "mp3"
-                | "mp2"
-                | "ac3"
-                | "eac3"
-                | "dts"
-                | "truehd"
-                | "mlp"
-                | "flac"
-                | "alac"
-                | "opus"
-                | "vorbis"
-                | "pcm_s16le"
-                | "pcm_s24le"
-                | "pcm_s32le"
-                | "pcm_u8"
-                | "pcm_f32le"
-                | "pcm_f64le"
-                | "pcm_s16be"
-                | "pcm_s24be"
-                | "pcm_s32be"
-        ),
+/// The codecs as README shows them.
+pub fn as_markdown() -> String {
+    let mut text = String::from(
+        "| codec | encoder | containers | presets | crf | `compress.crf` | pixels |\n\
+         | --- | --- | --- | --- | --- | --- | --- |\n",
+    );
+    let number = |milli: u32| format_milli(milli.into());
+    for facts in CODECS {
+        let containers: Vec<&str> = facts.containers.iter().map(|known| known.name()).collect();
+        let presets = match facts.presets {
+            [] => String::new(),
+            [first, .., last] => format!("{first} to {last} ({})", facts.preset),
+            [only] => (*only).to_owned(),
+        };
+        let quality = facts.quality.map_or((String::new(), String::new()), |quality| {
+            let default = number(quality.default);
+            (format!("{} ({default})", quality.allowed()), number(quality.compress))
+        });
+        let pixels = match facts.formats {
+            [] => "all that it has".to_owned(),
+            formats => formats.join(" "),
+        };
+        text += &format!(
+            "| {} | {} | {} | {presets} | {} | {} | {pixels} |\n",
+            facts.name,
+            facts.encoder,
+            containers.join(", "),
+            quality.0,
+            quality.1,
+        );
     }
+    text
 }
-
-/// Sample rates of the AAC encoder.
-pub const AAC_RATES: &[u32] =
-    &[96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350];
-
-/// Channel layouts of the AAC encoder, by number of channels from 1.
-pub const AAC_LAYOUTS: &[&str] =
-    &["mono", "stereo", "3.0", "4.0", "5.0", "5.1", "6.1(back)", "7.1"];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn x264_bits_do_not_depend_on_the_machine() {
-        let encode = Encode { codec: Codec::H264, preset: "medium".into(), crf_milli: 23_500 };
-        let row = encode.row(1, (25, 1));
-        let option = |name: &str| &row.options.iter().find(|(key, _)| *key == name).unwrap().1;
-        assert_eq!(option("crf"), "23.500");
-        for part in ["cpu-independent=1", "open-gop=0", "threads=1", "fps=25/1"] {
-            assert!(option("x264-params").split(':').any(|set| set == part), "{part}");
+    fn every_row_is_whole() {
+        for facts in CODECS {
+            assert_eq!(Codec::by_name(facts.name), Some(facts.codec));
+            assert_eq!(facts.codec.facts().name, facts.name);
+            assert!(!facts.containers.is_empty());
+            assert_eq!(facts.presets.is_empty(), facts.preset.is_empty(), "{}", facts.name);
+            assert!(facts.presets.is_empty() || facts.presets.contains(&facts.preset));
+            if let Some(quality) = facts.quality {
+                assert_eq!(quality.check(quality.default), Ok(()), "{}", facts.name);
+                assert_eq!(quality.check(quality.compress), Ok(()), "{}", facts.name);
+                assert!(quality.check(quality.range.1 + 1).is_err());
+            }
         }
-        assert_eq!(encode.reorder(), 2);
+        assert!(NAMES.iter().eq(CODECS.iter().map(|facts| &facts.name)));
+        for preset in CODECS.iter().flat_map(|facts| facts.presets) {
+            assert!(PRESETS.contains(preset), "{preset}");
+        }
+        for choice in PIXEL_CHOICES {
+            assert_eq!(*choice != "auto", PIXELS.iter().any(|row| row.0 == *choice), "{choice}");
+        }
     }
 
     #[test]
     fn ffv1_has_no_place_in_mp4() {
         assert!(!Codec::Ffv1.fits(Container::Mp4) && Codec::Ffv1.fits(Container::Mkv));
-        assert!(holds_audio(Container::Mkv, "vorbis") && !holds_audio(Container::Mp4, "vorbis"));
+    }
+
+    #[test]
+    fn pixels_are_chosen_by_chroma_and_depth_not_by_range() {
+        let encode = |codec: Codec, preset: &str, pixels: Option<&str>| Encode {
+            codec,
+            preset: preset.to_owned(),
+            crf_milli: 0,
+            pixels: pixels.map(str::to_owned),
+        };
+        assert_eq!(encode(Codec::H264, "fast", Some("yuv422p")).formats(), ["yuv422p", "yuvj422p"]);
+        assert_eq!(encode(Codec::Mjpeg, "", Some("yuv444p")).formats(), ["yuvj444p"]);
+        assert_eq!(encode(Codec::Ffv1, "", Some("yuv420p10")).formats(), ["yuv420p10le"]);
+        assert_eq!(encode(Codec::Prores, "4444", None).formats(), ["yuv444p10le"]);
+        assert!(encode(Codec::Prores, "hq", Some("yuv444p10")).formats().is_empty());
     }
 }

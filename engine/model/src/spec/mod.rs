@@ -3,6 +3,8 @@
 
 pub mod allow;
 pub mod codec;
+pub mod container;
+pub mod encoder;
 pub mod filter;
 pub mod naming;
 pub mod preset;
@@ -15,6 +17,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use container::Container;
 pub use resolve::{check_param, resolve, spec_text};
 pub use task::Task;
 
@@ -67,26 +70,6 @@ pub enum Step {
         /// Normalised graph.
         graph: String,
     },
-}
-
-/// The container to write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Container {
-    /// MPEG-4 part 14.
-    Mp4,
-    /// Matroska.
-    Mkv,
-}
-
-impl Container {
-    /// File extension, also the name users write.
-    pub fn name(self) -> &'static str {
-        match self {
-            Container::Mp4 => "mp4",
-            Container::Mkv => "mkv",
-        }
-    }
 }
 
 /// What to do with the sound.

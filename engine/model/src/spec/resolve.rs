@@ -8,7 +8,9 @@ use crate::spec::task::{self, TASKS};
 use crate::spec::value::{
     did_you_mean, format_milli, format_time, parse_milli, parse_time, quoted,
 };
-use crate::spec::{AudioChoice, Container, PlanOptions, Spec, SpecText, Step, filter, preset};
+use crate::spec::{
+    AudioChoice, Container, PlanOptions, Spec, SpecText, Step, container, filter, preset,
+};
 
 /// A chain has at most so many tasks: each at most once, so there is no use for more.
 const MOST_TASKS: usize = 32;
@@ -32,10 +34,7 @@ pub fn resolve(text: &SpecText, output_extension: Option<&str>) -> Result<Spec, 
     let steps = reading.steps();
     let encode = reading.encode();
     let (container, audio) = reading.target(&encode, output_extension, &steps);
-    let plan = PlanOptions {
-        chunk_frames: reading.integer("plan.chunk_frames"),
-        threads_per_chunk: reading.integer("plan.threads_per_chunk"),
-    };
+    let plan = reading.plan(encode.codec);
     if reading.wrong.is_empty() {
         Ok(Spec { steps, container, encode, audio, plan })
     } else {
@@ -58,10 +57,14 @@ pub fn spec_text(spec: &Spec) -> SpecText {
     let mut set = |key: &str, value: String| text.set.insert(key.to_owned(), value);
     set("convert.container", spec.container.name().to_owned());
     set("convert.codec", spec.encode.codec.name().to_owned());
-    if spec.encode.codec == Codec::H264 {
+    let facts = spec.encode.codec.facts();
+    if !facts.presets.is_empty() {
         set("convert.preset", spec.encode.preset.clone());
+    }
+    if facts.quality.is_some() {
         set("convert.crf", format_milli(i64::from(spec.encode.crf_milli)));
     }
+    set("convert.pixels", spec.encode.pixels.clone().unwrap_or("auto".to_owned()));
     set("convert.audio", spec.audio.name().to_owned());
     if let Some(frames) = spec.plan.chunk_frames {
         set("plan.chunk_frames", frames.to_string());
@@ -229,13 +232,15 @@ impl<'a> Reading<'a> {
             return None;
         }
         let (width, height) = (self.integer("resize.width"), self.integer("resize.height"));
-        if self.codec() == Codec::H264 {
+        let facts = self.codec().facts();
+        if facts.even {
             for (key, side) in [("resize.width", width), ("resize.height", height)] {
                 if let Some(side) = side
                     && side % 2 == 1
                 {
                     self.refuse(format!(
-                        "{key} is {side}: h264 needs even sides, take {}",
+                        "{key} is {side}: {} needs even sides, take {}",
+                        facts.name,
                         side + 1
                     ));
                 }
@@ -270,45 +275,98 @@ impl<'a> Reading<'a> {
     }
 
     fn codec(&self) -> Codec {
-        match self.set.get("convert.codec") {
-            Some(&"ffv1") => Codec::Ffv1,
-            _ => Codec::H264,
-        }
+        let chosen = self.set.get("convert.codec").and_then(|name| Codec::by_name(name));
+        chosen.unwrap_or(Codec::H264)
     }
 
     fn encode(&mut self) -> Encode {
         let codec = self.codec();
-        let typed = |key: &str| self.text.set.contains_key(key);
-        let (typed_crf, typed_preset) = (typed("convert.crf"), typed("convert.preset"));
-        if codec == Codec::Ffv1 {
-            for (key, is_typed) in [("convert.crf", typed_crf), ("convert.preset", typed_preset)] {
-                if is_typed {
-                    self.refuse(format!(
-                        "{key} means nothing to ffv1, which is lossless: leave it out"
-                    ));
-                }
-            }
-            if self.has("compress") {
-                self.refuse(
-                    "compress needs h264, and convert.codec is ffv1: leave one of them out",
-                );
-            }
-            return Encode { codec, preset: String::new(), crf_milli: 0 };
+        let pixels = self.set.get("convert.pixels").filter(|chosen| **chosen != "auto");
+        let pixels = pixels.map(|chosen| (*chosen).to_owned());
+        let encode =
+            Encode { codec, preset: self.preset(codec), crf_milli: self.crf(codec), pixels };
+        let unpainted = Encode { pixels: None, ..encode.clone() };
+        if let Some(pixels) = &encode.pixels
+            && encode.formats().is_empty()
+        {
+            self.refuse(format!(
+                "convert.pixels is {pixels}: {} takes {}",
+                codec.name(),
+                unpainted.formats().join(", ")
+            ));
         }
-        if typed_crf && self.has("compress") {
+        encode
+    }
+
+    fn preset(&mut self, codec: Codec) -> String {
+        let facts = codec.facts();
+        let chosen = self.set.get("convert.preset").copied();
+        if self.text.set.contains_key("convert.preset") && facts.presets.is_empty() {
+            self.refuse(format!("convert.preset means nothing to {}: leave it out", facts.name));
+        } else if let Some(chosen) = chosen
+            && !facts.presets.contains(&chosen)
+        {
+            self.refuse(format!(
+                "convert.preset is {chosen}: {} has {}",
+                facts.name,
+                facts.presets.join(", ")
+            ));
+        }
+        let chosen = chosen.filter(|chosen| facts.presets.contains(chosen));
+        chosen.unwrap_or(facts.preset).to_owned()
+    }
+
+    fn crf(&mut self, codec: Codec) -> u32 {
+        let facts = codec.facts();
+        let typed = self.text.set.contains_key("convert.crf");
+        let compress = self.has("compress");
+        let Some(quality) = facts.quality else {
+            if typed {
+                self.refuse(format!(
+                    "convert.crf means nothing to {}, {}: leave it out",
+                    facts.name,
+                    if facts.lossless {
+                        "which is lossless"
+                    } else {
+                        "whose preset is its quality"
+                    }
+                ));
+            }
+            if compress {
+                self.refuse(format!(
+                    "compress needs a codec with a crf, and convert.codec is {}: leave one of them out",
+                    facts.name
+                ));
+            }
+            return 0;
+        };
+        if typed && compress {
             self.refuse(
                 "convert.crf and the task compress both set the quality: leave one of them out",
             );
         }
-        let key = if self.has("compress") { "compress.crf" } else { "convert.crf" };
-        let default = |key: &str| task::param(key).map(|(_, row)| row.default).unwrap_or("");
-        let crf = self.set.get(key).copied().unwrap_or_else(|| default(key));
-        let name = self.set.get("convert.preset").copied();
-        Encode {
-            codec,
-            preset: name.unwrap_or_else(|| default("convert.preset")).to_owned(),
-            crf_milli: parse_milli(crf).and_then(|milli| milli.try_into().ok()).unwrap_or(0),
+        let (key, default) = match compress {
+            true => ("compress.crf", quality.compress),
+            false => ("convert.crf", quality.default),
+        };
+        let Some(shown) = self.set.get(key).copied() else { return default };
+        let milli = parse_milli(shown).and_then(|milli| milli.try_into().ok()).unwrap_or(default);
+        if let Err(allowed) = quality.check(milli) {
+            self.refuse(format!("{key} is {shown}: for {} {allowed}", facts.name));
         }
+        milli
+    }
+
+    fn plan(&mut self, codec: Codec) -> PlanOptions {
+        let threads_per_chunk = self.integer("plan.threads_per_chunk");
+        let facts = codec.facts();
+        if threads_per_chunk.is_some_and(|threads| threads > facts.threads) {
+            self.refuse(format!(
+                "plan.threads_per_chunk: {} works on a chunk with {} thread at most, leave it out",
+                facts.name, facts.threads
+            ));
+        }
+        PlanOptions { chunk_frames: self.integer("plan.chunk_frames"), threads_per_chunk }
     }
 
     fn target(
@@ -317,14 +375,10 @@ impl<'a> Reading<'a> {
         output_extension: Option<&str>,
         steps: &[Step],
     ) -> (Container, AudioChoice) {
-        let by_name = |name: &str| match name.to_lowercase().as_str() {
-            "mp4" => Some(Container::Mp4),
-            "mkv" => Some(Container::Mkv),
-            _ => None,
-        };
-        let chosen = self.set.get("convert.container").and_then(|name| by_name(name));
+        let chosen = self.set.get("convert.container").and_then(|name| Container::by_name(name));
         let extension = output_extension.filter(|extension| !extension.is_empty());
-        let by_extension = extension.and_then(by_name);
+        let by_extension = extension.and_then(Container::by_name);
+        let usual = encode.codec.facts().containers.first().copied().unwrap_or(Container::Mkv);
         let container = match (chosen, extension, by_extension) {
             (Some(chosen), Some(extension), Some(other)) if chosen != other => {
                 self.refuse(format!(
@@ -337,19 +391,20 @@ impl<'a> Reading<'a> {
             (None, Some(_), Some(by_extension)) => by_extension,
             (None, Some(extension), None) => {
                 self.refuse(format!(
-                    "the output's name ends in {}: DVP writes .mp4 and .mkv, name it so or set convert.container",
-                    quoted(&format!(".{extension}"))
+                    "the output's name ends in {}: DVP writes .{}; name it so or set convert.container",
+                    quoted(&format!(".{extension}")),
+                    container::NAMES.join(", .")
                 ));
-                Container::Mp4
+                usual
             }
-            (None, None, _) if encode.codec == Codec::Ffv1 => Container::Mkv,
-            (None, None, _) => Container::Mp4,
+            (None, None, _) => usual,
         };
         if !encode.codec.fits(container) {
             self.refuse(format!(
-                "{} does not go into {}: name the output .mkv, or take h264",
+                "{} does not go into {}: name the output .{}, or take another convert.codec",
                 encode.codec.name(),
-                container.name()
+                container.name(),
+                usual.name()
             ));
         }
         let audio = match self.set.get("convert.audio").copied() {
@@ -364,8 +419,11 @@ impl<'a> Reading<'a> {
                 "convert.audio=copy can't be cut to the sample: take auto, aac or flac, or leave cut out",
             );
         }
-        if audio == AudioChoice::Flac && container == Container::Mp4 {
-            self.refuse("flac sound does not go into mp4 here: name the output .mkv, or take aac");
+        if audio == AudioChoice::Flac && container.is_mp4() {
+            let container = container.name();
+            self.refuse(format!(
+                "flac sound does not go into {container} here: name the output .mkv, or take aac"
+            ));
         }
         (container, audio)
     }

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::spec::codec::{self, CODECS, Facts};
 
 fn text(tasks: &[&str], set: &[(&str, &str)]) -> SpecText {
     SpecText {
@@ -30,7 +31,7 @@ fn an_empty_chain_converts() {
     assert_eq!(spec.audio, AudioChoice::Auto);
     assert_eq!(
         spec.encode,
-        Encode { codec: Codec::H264, preset: "medium".into(), crf_milli: 23_000 }
+        Encode { codec: Codec::H264, preset: "medium".into(), crf_milli: 23_000, pixels: None }
     );
     assert!(spec.steps.is_empty());
     assert_eq!(good(&[], &[("convert.codec", "ffv1")], None).container, Container::Mkv);
@@ -103,7 +104,12 @@ fn what_does_not_go_together_is_refused() {
         None,
         "convert.crf and the task compress",
     );
-    one(&["convert", "compress"], &[("convert.codec", "ffv1")], None, "compress needs h264");
+    one(
+        &["convert", "compress"],
+        &[("convert.codec", "ffv1")],
+        None,
+        "compress needs a codec with a crf",
+    );
     one(
         &["convert", "cut"],
         &[("convert.audio", "copy"), ("cut.end", "2")],
@@ -121,7 +127,7 @@ fn what_does_not_go_together_is_refused() {
     one(&["filter", "filter"], &[("filter.preset", "blur")], None, "one filter.graph");
     one(&[], &[("resize.width", "640")], None, "resize is not in the chain");
     one(&["plan"], &[], None, "'plan' is no task");
-    one(&["convert"], &[("convert.crf", "nan")], None, "0 to 51");
+    one(&["convert"], &[("convert.crf", "nan")], None, "0 to 63");
 }
 
 #[test]
@@ -133,14 +139,49 @@ fn one_key_can_be_checked_while_it_is_typed() {
     assert!(check_param("no.such", "1").is_err());
 }
 
+/// The choice of `convert.pixels` with the most in it that a codec takes.
+fn deepest(facts: &Facts) -> &'static str {
+    let takes = |choice: &&&str| {
+        let encode = Encode {
+            codec: facts.codec,
+            preset: facts.presets.last().map_or("", |last| last).to_owned(),
+            crf_milli: 0,
+            pixels: Some((**choice).to_string()),
+        };
+        !encode.formats().is_empty()
+    };
+    codec::PIXEL_CHOICES.iter().skip(1).rfind(takes).expect("it takes one of them")
+}
+
+#[test]
+fn settings_that_a_codec_does_not_have_are_refused() {
+    let one = |set: &[(&str, &str)], part: &str| {
+        let all = wrong(&["convert"], set, None);
+        assert!(all.len() == 1 && all[0].contains(part), "{part}: {all:#?}");
+    };
+    one(&[("convert.codec", "prores"), ("convert.crf", "3")], "whose preset is its quality");
+    one(&[("convert.codec", "prores"), ("convert.preset", "fast")], "prores has proxy, lt");
+    one(&[("convert.codec", "mjpeg"), ("convert.preset", "fast")], "means nothing to mjpeg");
+    one(&[("convert.codec", "mjpeg"), ("convert.crf", "40")], "for mjpeg it goes from 2 to 31");
+    one(&[("convert.preset", "hq")], "h264 has ultrafast");
+    one(&[("convert.crf", "52")], "for h264 it goes from 0 to 51");
+    one(&[("convert.codec", "prores"), ("convert.pixels", "yuv420p")], "prores takes yuv422p10le");
+    one(&[("convert.codec", "ffv1"), ("plan.threads_per_chunk", "2")], "1 thread at most");
+    let prores = good(&["convert"], &[("convert.codec", "prores")], None);
+    assert_eq!((prores.container, prores.encode.preset.as_str()), (Container::Mov, "hq"));
+    let hevc = good(&["compress", "convert"], &[("convert.codec", "hevc")], None);
+    assert_eq!(hevc.encode.crf_milli, 32_000);
+}
+
 proptest! {
     #[test]
     fn a_spec_survives_its_text(
         cut in prop::option::of((0i64..5_000_000, prop::option::of(1i64..5_000_000))),
         resize in prop::option::of((8u32..400, prop::option::of(8u32..400))),
         filter in prop::option::of(0usize..6),
-        lossless: bool,
-        crf in 0u32..51_000,
+        codec in 0usize..CODECS.len(),
+        crf in 2u32..31,
+        deep: bool,
         chunk_frames in prop::option::of(1u32..500),
     ) {
         let mut steps = Vec::new();
@@ -155,14 +196,15 @@ proptest! {
         }
         let spec = Spec {
             steps,
-            container: if lossless { Container::Mkv } else { Container::Mp4 },
-            encode: if lossless {
-                Encode { codec: Codec::Ffv1, preset: String::new(), crf_milli: 0 }
-            } else {
-                Encode { codec: Codec::H264, preset: "fast".into(), crf_milli: crf }
+            container: CODECS[codec].containers[0],
+            encode: Encode {
+                codec: CODECS[codec].codec,
+                preset: CODECS[codec].presets.last().map_or("", |last| last).to_owned(),
+                crf_milli: if CODECS[codec].quality.is_some() { crf * 1000 } else { 0 },
+                pixels: deep.then(|| deepest(&CODECS[codec]).to_owned()),
             },
             audio: AudioChoice::Aac,
-            plan: PlanOptions { chunk_frames, threads_per_chunk: Some(2) },
+            plan: PlanOptions { chunk_frames, threads_per_chunk: Some(CODECS[codec].threads) },
         };
         prop_assert_eq!(resolve(&spec_text(&spec), None), Ok(spec));
     }

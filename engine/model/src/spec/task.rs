@@ -42,19 +42,6 @@ pub enum ParamKind {
     Graph,
 }
 
-/// x264's presets, fastest first.
-pub const PRESETS: &[&str] = &[
-    "ultrafast",
-    "superfast",
-    "veryfast",
-    "faster",
-    "fast",
-    "medium",
-    "slow",
-    "slower",
-    "veryslow",
-];
-
 /// Shortest and longest side of a picture that is written, pixels.
 pub const SIDE: (i64, i64) = (16, 8192);
 
@@ -67,26 +54,32 @@ pub const TASKS: &[Task] = &[
             Param {
                 key: "container",
                 about: "container; by the output's extension when not set",
-                kind: ParamKind::Choice(&["mp4", "mkv"]),
+                kind: ParamKind::Choice(super::container::NAMES),
                 default: "",
             },
             Param {
                 key: "codec",
-                about: "video codec: h264, or ffv1 (lossless, mkv only)",
-                kind: ParamKind::Choice(&["h264", "ffv1"]),
+                about: "video codec",
+                kind: ParamKind::Choice(super::codec::NAMES),
                 default: "h264",
             },
             Param {
                 key: "preset",
-                about: "h264 only: faster, or smaller at the same quality",
-                kind: ParamKind::Choice(PRESETS),
-                default: "medium",
+                about: "faster or smaller, prores: its profile; by the codec when not set",
+                kind: ParamKind::Choice(super::codec::PRESETS),
+                default: "",
             },
             Param {
                 key: "crf",
-                about: "h264 only: quality, lower is better and larger",
-                kind: ParamKind::Decimal(0.0, 51.0),
-                default: "23",
+                about: "quality, lower is better and larger; by the codec when not set",
+                kind: ParamKind::Decimal(0.0, 63.0),
+                default: "",
+            },
+            Param {
+                key: "pixels",
+                about: "chroma and depth; auto stays as near to the film as the codec can",
+                kind: ParamKind::Choice(super::codec::PIXEL_CHOICES),
+                default: "auto",
             },
             Param {
                 key: "audio",
@@ -134,12 +127,12 @@ pub const TASKS: &[Task] = &[
     },
     Task {
         name: "compress",
-        about: "make the file smaller: h264 at a lower quality",
+        about: "make the file smaller: a lower quality",
         params: &[Param {
             key: "crf",
-            about: "quality, lower is better and larger",
-            kind: ParamKind::Decimal(0.0, 51.0),
-            default: "28",
+            about: "quality, lower is better and larger; by the codec when not set",
+            kind: ParamKind::Decimal(0.0, 63.0),
+            default: "",
         }],
     },
     Task {
@@ -342,10 +335,10 @@ mod tests {
         assert!(wrong("resize.width", "99999999999999999999").contains("16 to 8192"));
         assert!(wrong("resize.width", "-2").contains("16 to 8192"));
         assert!(wrong("resize.width", "640.5").contains("whole number"));
-        assert!(wrong("convert.crf", "NaN").contains("0 to 51"));
-        assert!(wrong("convert.crf", "51.001").contains("0 to 51"));
-        assert!(wrong("convert.crf", "-1").contains("0 to 51"));
-        assert!(wrong("convert.codec", "h265").contains("did you mean 'h264'"));
+        assert!(wrong("convert.crf", "NaN").contains("0 to 63"));
+        assert!(wrong("convert.crf", "63.001").contains("0 to 63"));
+        assert!(wrong("convert.crf", "-1").contains("0 to 63"));
+        assert!(wrong("convert.codec", "h24").contains("did you mean 'h264'"));
         assert!(wrong("cut.start", "-3").contains("negative"));
         assert!(wrong("plan.chunk_frames", "0").contains("1 to 1000000"));
     }

@@ -151,6 +151,7 @@ pub fn described(par: &ffi::AVCodecParameters) -> Stream {
         codec: av::codec_name(par.codec_id),
         time_base: Ratio::new(1, par.sample_rate.max(1).into()),
         extradata: av::extradata(par).to_vec(),
+        tag: 0,
         profile: par.profile,
         level: par.level,
         bit_rate: par.bit_rate,

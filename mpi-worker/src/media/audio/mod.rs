@@ -17,7 +17,6 @@ use std::time::Instant;
 
 use dvp_model::error::Reason;
 use dvp_model::plan::{AudioPlan, Plan};
-use dvp_model::spec::Container;
 use dvp_model::time::Ratio;
 use dvp_model::wire::worker::{Report, Witness};
 use dvp_model::{FilePath, Item};
@@ -100,7 +99,7 @@ impl Film<'_> {
     /// Whether the container says of each packet which samples are not heard. Matroska does, through
     /// DiscardPadding; mp4 says it with an edit list, which follows from the packets' times.
     fn marks_priming(&self) -> bool {
-        self.plan.spec.container == Container::Mkv
+        self.plan.spec.container.is_matroska()
     }
 
     /// A gap longer than the film is none, but broken timestamps.

@@ -48,7 +48,7 @@ fn wrong_specs_are_refused_at_the_door() {
     refused(submit(&["--set", "convert.nope=1"]), 2, &["nope"]);
     refused(submit(&["--set", "resize.height=360"]), 2, &["resize"]);
     refused(submit(&["--set", "plan.chunk_frames=0"]), 2, &["plan.chunk_frames", "1"]);
-    refused(submit(&["--set", "convert.crf=99"]), 2, &["convert.crf", "51"]);
+    refused(submit(&["--set", "convert.crf=52"]), 2, &["convert.crf", "51"]);
     refused(submit(&["--set", "convert"]), 2, &["TASK.KEY=VALUE"]);
     refused(submit(&["--set", "convert.crf=1", "--set", "convert.crf=2"]), 2, &["twice"]);
     refused(submit(&["--ranks", "0"]), 2, &["ranks"]);
