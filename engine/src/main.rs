@@ -60,7 +60,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: Arguments) -> Result<(), Errors> {
     let background = arguments.background;
-    let flags = Flags { data_dir: arguments.data_dir, file: arguments.config };
+    let flags = Flags { data_dir: arguments.data_dir, file: arguments.config, ..Flags::default() };
     let mut config = Config::load(&flags)?;
     if let Some(Command::Token) = arguments.command {
         host::prepare_folder(&config.data_dir)?;

@@ -7,13 +7,18 @@ use std::os::unix::ffi::OsStrExt;
 
 use dvp_engine::config::{Config, Source};
 
-/// `program`, and the data folder where a flag named it.
+/// `program`, with the data folder and the engine elsewhere where a flag named them.
 pub fn command(program: &OsStr, config: &Config) -> String {
     let mut command = quote(program);
     let entry = config.entries.iter().find(|entry| entry.key == "data_dir");
     if entry.is_some_and(|entry| matches!(entry.source, Source::Flag(_))) {
         command.push_str(" --data-dir ");
         command.push_str(&quote(config.data_dir.as_os_str()));
+    }
+    let entry = config.entries.iter().find(|entry| entry.key == "connect");
+    if let Some(entry) = entry.filter(|entry| matches!(entry.source, Source::Flag(_))) {
+        command.push_str(" --connect ");
+        command.push_str(&quote(&entry.value));
     }
     command
 }
@@ -67,5 +72,9 @@ mod tests {
         };
         assert_eq!(with(None), "dvp-console");
         assert_eq!(with(Some("/my data")), "dvp-console --data-dir '/my data'");
+        let flags = Flags { connect: Some("http://api:8000".into()), ..Flags::default() };
+        let config = Config::load_from(&flags, &env).expect("settings");
+        let again = command(OsStr::new("dvp-console"), &config);
+        assert_eq!(again, "dvp-console --connect http://api:8000");
     }
 }

@@ -11,6 +11,7 @@ pub mod glyph;
 pub mod keymap;
 pub mod perform;
 pub mod query;
+pub mod remote;
 pub mod run;
 pub mod screen;
 pub mod state;

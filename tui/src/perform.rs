@@ -3,12 +3,14 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use dvp_engine::client::Client;
 use dvp_engine::config::Config;
 use dvp_engine::host::{self, Attached};
-use dvp_model::job::StateName;
+use dvp_model::error::Reason;
+use dvp_model::job::{StateName, Submission};
 use dvp_model::wire::api::{
     Cancel, DryRun, Errors, Feed, Hold, JobGet, Jobs, KillRank, Nodes, Release, Retry, SetPriority,
     Status, Submit,
@@ -19,7 +21,9 @@ use tokio::sync::{mpsc, watch};
 
 use crate::action::{Action, Ask, Leave};
 use crate::event::{Contact, Event, Found, Listing, Reply};
+use crate::remote;
 use crate::state::data::{FEED_KEPT, JOBS_POLLED, needs_engine};
+use crate::widget::words;
 
 /// Between two polls.
 const STATUS_EVERY: Duration = Duration::from_millis(1000);
@@ -50,6 +54,8 @@ pub struct Performer {
     told: mpsc::UnboundedSender<Told>,
     engine: watch::Receiver<Option<Arc<Attached>>>,
     watched: watch::Sender<Option<JobId>>,
+    /// The engine is elsewhere: films are sent to it.
+    remote: bool,
 }
 
 /// The moment, by this machine's clock.
@@ -63,6 +69,7 @@ impl Performer {
     pub fn new(runtime: Handle, config: Config, told: mpsc::UnboundedSender<Told>) -> Self {
         let (found, engine) = watch::channel(None);
         let (watched, watch) = watch::channel(None);
+        let remote = config.connect.is_some();
         runtime.spawn(find(config, found, told.clone()));
         let polls = Polls { engine: engine.clone(), told: told.clone() };
         runtime.spawn(polls.clone().status());
@@ -70,7 +77,7 @@ impl Performer {
         runtime.spawn(polls.clone().nodes());
         runtime.spawn(polls.clone().feed());
         runtime.spawn(polls.detail(watch));
-        Self { runtime, told, engine, watched }
+        Self { runtime, told, engine, watched, remote }
     }
 
     /// The engine, once it was found.
@@ -91,13 +98,35 @@ impl Performer {
                 let result = command(&client, &ask).await.map(Box::new);
                 Reply::Asked(ask, result)
             }),
-            Action::Submit(edits, submission) => self.call(move |client| async move {
-                let result = client.call(&Submit(*submission)).await.map(Box::new);
-                Reply::Submitted(edits, result)
-            }),
-            Action::DryRun(edits, submission) => self.call(move |client| async move {
-                Reply::DryRun(edits, client.call(&DryRun(*submission)).await)
-            }),
+            Action::Submit(edits, submission) => {
+                let sending = self.sending();
+                self.call(move |client| async move {
+                    let sent = match sending {
+                        Some(progress) => send(&client, *submission, progress).await,
+                        None => Ok(*submission),
+                    };
+                    let result = match sent {
+                        Ok(submission) => client.call(&Submit(submission)).await,
+                        Err(errors) => Err(errors),
+                    };
+                    Reply::Submitted(edits, result.map(Box::new))
+                })
+            }
+            Action::DryRun(edits, submission) => {
+                let remote = self.remote;
+                self.call(move |client| async move {
+                    // Only of what is there already: nothing is sent for a dry run.
+                    let submission = match remote {
+                        true => remote::send(&client, *submission, None, |_, _| {}).await,
+                        false => Ok(*submission),
+                    };
+                    let result = match submission {
+                        Ok(submission) => client.call(&DryRun(submission)).await,
+                        Err(errors) => Err(errors),
+                    };
+                    Reply::DryRun(edits, result)
+                })
+            }
             Action::KillRank(id) => self.call(move |client| async move {
                 Reply::Killed(id, client.call(&KillRank { id }).await)
             }),
@@ -106,6 +135,20 @@ impl Performer {
             // These are the terminal's owner's.
             Action::Copy(_) | Action::Redraw => {}
         }
+    }
+
+    /// Says how far a film is that is being sent; none where the engine has the same files.
+    fn sending(&self) -> Option<impl Fn(u64, u64) + Clone + Send + Sync + 'static> {
+        let told = self.told.clone();
+        let shown = Arc::new(AtomicU64::new(u64::MAX));
+        let progress = move |done: u64, all: u64| {
+            let share = done.saturating_mul(100).checked_div(all).unwrap_or(100);
+            if shown.swap(share, Ordering::Relaxed) != share {
+                let text = format!("Sending the film: {share} % of {}", words::bytes(all));
+                let _ = told.send(Told::Event(Event::Reply(Box::new(Reply::Told(text, false)))));
+            }
+        };
+        self.remote.then_some(progress)
     }
 
     fn spawn_reply(&self, task: impl Future<Output = Reply> + Send + 'static) {
@@ -322,6 +365,22 @@ impl Polls {
             watched.mark_changed();
         }
     }
+}
+
+/// Sends a form's film to an engine elsewhere. Its output stays there.
+async fn send(
+    client: &Client,
+    submission: Submission,
+    progress: impl Fn(u64, u64) + Clone + Send + Sync + 'static,
+) -> Result<Submission, Errors> {
+    if let Some(output) = submission.output.as_ref().filter(|it| remote::is_here(it.as_path())) {
+        return Err(Reason::output(format!(
+            "{output} lies on this machine: name engine:/path, or leave it empty and fetch the output with \
+             `download`"
+        ))
+        .into());
+    }
+    remote::send(client, submission, None, progress).await
 }
 
 fn one_line(errors: &Errors) -> String {

@@ -44,6 +44,7 @@ pub struct Options {
 pub fn console(options: Options) -> ExitCode {
     let mut state = State::new(now(), (80, 24), terminal::look());
     state.form.folder = std::env::current_dir().unwrap_or_else(|_| "/".into());
+    state.form.remote = options.config.connect.as_ref().map(|remote| remote.url.clone());
     run(options.config, state)
 }
 

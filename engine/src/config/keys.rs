@@ -58,6 +58,16 @@ pub const KEYS: &[Key] = &[
         ..key("database", "", "PostgreSQL's URL (default: an SQLite file in data_dir)")
     },
     key("listen", "", "TCP address of the API, 127.0.0.1:8000 for example (default: none)"),
+    Key {
+        flag: Some("--connect"),
+        ..key(
+            "connect",
+            "",
+            "the API of an engine elsewhere, http://host:8000 for example (default: one here)",
+        )
+    },
+    Key { secret: true, ..key("token", "", "its token, as `dvp-engine token` prints it there") },
+    key("token_file", "", "a file with that token"),
     key("upload_gib", "64", "the largest film that may be uploaded over the API, GiB"),
     named("rmq_host", "RMQ_HOST", "", "RabbitMQ's host (default: no RabbitMQ)"),
     named("rmq_port", "RMQ_PORT", "", "its AMQP port (default: 5672, with amqps 5671)"),

@@ -119,6 +119,7 @@ fn layered(
 ) -> Option<(OsString, Source)> {
     let from_flag = match key.flag {
         Some("--data-dir") => flags.data_dir.clone(),
+        Some("--connect") => flags.connect.clone(),
         _ => None,
     };
     if let (Some(value), Some(flag)) = (from_flag, key.flag) {

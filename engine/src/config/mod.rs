@@ -5,6 +5,7 @@ mod broker;
 mod keys;
 mod layers;
 mod places;
+mod remote;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -20,6 +21,7 @@ pub use keys::{KEYS, Key};
 
 use crate::nodes::cluster::Access;
 pub use layers::{Entry, Environment, Source};
+pub use remote::Remote;
 
 /// Settings, resolved and checked.
 #[derive(Clone, Debug)]
@@ -40,6 +42,8 @@ pub struct Config {
     pub database: Option<String>,
     /// Where the API is served over TCP too; none: only on the socket.
     pub listen: Option<SocketAddr>,
+    /// The engine elsewhere that this process is a client of; none: the one of `data_dir`.
+    pub connect: Option<Remote>,
     /// The largest film that may be uploaded, bytes.
     pub upload_bytes: u64,
     /// RabbitMQ; none: no jobs from a queue.
@@ -65,6 +69,8 @@ pub struct Config {
 pub struct Flags {
     /// `--data-dir`.
     pub data_dir: Option<OsString>,
+    /// `--connect`.
+    pub connect: Option<OsString>,
     /// `--config`.
     pub file: Option<PathBuf>,
 }
@@ -130,6 +136,7 @@ impl Config {
             }
             address
         });
+        let connect = remote::read(&entries, errors);
         let broker = broker::read(&entries, errors);
         let path = |name: &str| of(name).map(|entry| PathBuf::from(&entry.value));
         let text = |name: &str| of(name).map(|entry| entry.value.to_string_lossy().into_owned());
@@ -156,6 +163,7 @@ impl Config {
             slots,
             database: text("database").filter(|text| !text.is_empty()),
             listen,
+            connect,
             broker,
             access: Access {
                 key: set("ssh_key"),
@@ -237,7 +245,8 @@ mod tests {
         let file = dir.path().join("config.toml");
         std::fs::write(&file, "slots = 3\nlinger_s = 5\nlog = \"debug\"\n").unwrap();
         let env = env(&[("HOME", "/home/x"), ("DVP_SLOTS", "7"), ("DVP_DATA_DIR", "/from/env")]);
-        let flags = Flags { file: Some(file), data_dir: Some("/from/flag".into()) };
+        let flags =
+            Flags { file: Some(file), data_dir: Some("/from/flag".into()), ..Flags::default() };
         let config = Config::load_from(&flags, &env).unwrap();
         assert_eq!(config.data_dir, PathBuf::from("/from/flag"));
         assert_eq!((config.slots, config.linger_s), (Some(7), 5));

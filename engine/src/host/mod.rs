@@ -13,7 +13,7 @@ use dvp_model::path::printable;
 use dvp_model::wire::api::{Errors, Status, StatusReply, Stop};
 
 use crate::client::{Client, Way};
-use crate::config::Config;
+use crate::config::{Config, Remote};
 
 pub use background::REASON_PREFIX;
 pub use folder::prepare as prepare_folder;
@@ -24,6 +24,8 @@ use lock::Lock;
 const PATIENCE: Duration = Duration::from_secs(12);
 /// How long one question to the socket may take.
 const ONE_TRY: Duration = Duration::from_secs(3);
+/// How long one to an engine elsewhere may take.
+const ELSEWHERE: Duration = Duration::from_secs(15);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(40);
 
@@ -67,6 +69,10 @@ pub async fn attach(config: &Config, role: Role) -> Result<Attached, Reason> {
 /// # Errors
 /// When the folder can't be used, or the lock's holder doesn't answer.
 pub async fn running(config: &Config) -> Result<Option<(Client, StatusReply)>, Reason> {
+    if let Some(remote) = &config.connect {
+        let (way, status) = elsewhere(remote).await?;
+        return Ok(Some((Client::attached(way, None, config.clone(), Role::Look), status)));
+    }
     if !config.data_dir.is_dir() {
         return Ok(None);
     }
@@ -87,6 +93,12 @@ pub async fn running(config: &Config) -> Result<Option<(Client, StatusReply)>, R
 /// # Errors
 /// When it can't be started; its reason.
 pub async fn start_background(config: &Config) -> Result<StatusReply, Reason> {
+    if let Some(remote) = &config.connect {
+        return Err(Reason::spec(format!(
+            "the engine at {} is started on its own machine: leave --connect out there",
+            remote.url
+        )));
+    }
     find(config, Role::Background).await?;
     match running(config).await? {
         Some((_, status)) => Ok(status),
@@ -104,6 +116,9 @@ pub async fn start_background(config: &Config) -> Result<StatusReply, Reason> {
 pub async fn stop_background(config: &Config) -> Result<Option<StatusReply>, Errors> {
     let Some((client, status)) = running(config).await? else { return Ok(None) };
     client.call(&Stop {}).await?;
+    if config.connect.is_some() {
+        return Ok(Some(status));
+    }
     let deadline = Instant::now() + Duration::from_secs(30);
     while !lock::is_free(config)? {
         if Instant::now() > deadline {
@@ -146,6 +161,9 @@ impl Attached {
 
 /// Finds the engine or does as `role` says.
 pub(crate) async fn find(config: &Config, role: Role) -> Result<(Way, Option<Host>), Reason> {
+    if let Some(remote) = &config.connect {
+        return Ok((elsewhere(remote).await?.0, None));
+    }
     folder::prepare(&config.data_dir)?;
     let deadline = Instant::now() + PATIENCE;
     let mut started = None;
@@ -189,6 +207,33 @@ async fn pause_until(deadline: Instant, config: &Config) -> Result<(), Reason> {
     }
     tokio::time::sleep(PAUSE).await;
     Ok(())
+}
+
+/// The way to an engine elsewhere, which must answer and be of this version.
+async fn elsewhere(remote: &Remote) -> Result<(Way, StatusReply), Reason> {
+    let way = Way::remote(remote)?;
+    let status = way.call_within(&Status {}, ELSEWHERE).await.map_err(|errors| {
+        let first = errors.errors.into_iter().next();
+        let reason = first.unwrap_or_else(|| Reason::bug("an engine refused without a reason"));
+        match reason.kind {
+            // The gate's sentence is for whoever is on that machine.
+            Kind::Spec => Reason::spec(format!(
+                "the engine at {} asks for its token: put what `dvp-engine token` prints on its machine \
+                 into DVP_TOKEN, or into a file and its name into DVP_TOKEN_FILE",
+                remote.url
+            )),
+            _ => reason,
+        }
+    })?;
+    match status.version == crate::VERSION {
+        true => Ok((way, status)),
+        false => Err(Reason::machine(format!(
+            "the engine at {} is DVP {} and this is {}: use that version",
+            remote.url,
+            status.version,
+            crate::VERSION
+        ))),
+    }
 }
 
 /// The way to whoever answers on the socket, if somebody of this version does.

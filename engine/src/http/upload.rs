@@ -86,7 +86,11 @@ pub(super) fn part() -> MethodRouter<Arc<App>> {
 
 /// Begins an upload, or says how far it came.
 pub(super) async fn begin(app: Arc<App>, call: UploadBegin) -> Result<Uploaded, Errors> {
-    let part = open(&app, call.id, Uploads::name(&call.name)?).await?;
+    let name = Uploads::name(&call.name)?;
+    if let Some((path, received)) = app.engine.uploads.whole(call.id, &name) {
+        return Ok(Uploaded { received, path: Some(path.into()) });
+    }
+    let part = open(&app, call.id, name).await?;
     Ok(Uploaded { received: part.received, path: None })
 }
 

@@ -1,4 +1,4 @@
-//! Films that came over the API: `uploads/<job>/<name>`, beside the objects, where every node sees them. One
+//! Films that came over the API: `uploads/<id>/<name>`, beside the objects, where every node sees them. One
 //! that is not whole yet ends in `.part` and goes on where it stopped.
 
 use std::fs;
@@ -70,6 +70,13 @@ impl Uploads {
             )));
         }
         Ok(name.to_owned())
+    }
+
+    /// A film that is whole, and its bytes.
+    pub fn whole(&self, id: JobId, name: &str) -> Option<(PathBuf, u64)> {
+        let path = self.folder(id).join(name);
+        let bytes = fs::metadata(&path).ok()?.len();
+        Some((path, bytes))
     }
 
     /// Opens a film to write on; made when it is new.
@@ -182,6 +189,7 @@ mod tests {
         assert_eq!(uploads.open(id, "a.mp4").unwrap().received, 3);
         assert!(uploads.end(id, "a.mp4", 4).unwrap_err().text.contains("3 bytes of 4"));
         let path = uploads.end(id, "a.mp4", 3).unwrap();
+        assert_eq!(uploads.whole(id, "a.mp4"), Some((path.clone(), 3)));
         assert_eq!(
             (fs::read(&path).unwrap(), uploads.end(id, "a.mp4", 3).unwrap()),
             (b"abc".to_vec(), path)

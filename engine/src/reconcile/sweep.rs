@@ -114,22 +114,31 @@ fn wanted(engine: &Engine, job: &Job, now: Millis) -> Wanted {
     }
 }
 
-/// Removes uploaded films that nobody needs any more: those of jobs that ended a while ago, and those that
+/// Removes uploaded films that nobody needs any more: those whose jobs all ended a while ago, and those that
 /// never became a job. What was made of them stays.
 pub async fn sweep_uploads(engine: &Engine) {
+    let uploads = engine.uploads.all();
+    if uploads.is_empty() {
+        return;
+    }
     let keep_ms = engine.settings.timings.keep_failed.as_millis() as i64;
-    let Ok(now) = engine.store.now().await else { return };
-    for (id, age_ms) in engine.uploads.all() {
-        match engine.store.job_get(id).await {
-            Ok(job) if job.finished_at.is_some_and(|at| now.since(at) > keep_ms) => {
-                if job.state.name().is_final()
-                    && job.input.as_path().starts_with(engine.uploads.folder(id))
-                {
-                    let _ = std::fs::remove_file(&job.input);
-                }
+    let (Ok(now), Ok(jobs)) = (engine.store.now().await, engine.store.jobs_list(u32::MAX).await)
+    else {
+        return;
+    };
+    for (id, age_ms) in uploads {
+        let folder = engine.uploads.folder(id);
+        let of_it = || jobs.iter().filter(|job| job.input.as_path().starts_with(&folder));
+        let is_over = |job: &Job| {
+            let ended = job.finished_at.filter(|_| job.state.name().is_final());
+            ended.is_some_and(|at| now.since(at) > keep_ms)
+        };
+        if of_it().next().is_none() {
+            if age_ms > ABANDONED_MS {
+                engine.uploads.remove(id);
             }
-            Err(StoreError::NotFound(_)) if age_ms > ABANDONED_MS => engine.uploads.remove(id),
-            _ => {}
+        } else if of_it().all(is_over) {
+            of_it().for_each(|job| drop(std::fs::remove_file(&job.input)));
         }
     }
 }

@@ -17,7 +17,8 @@ pub fn config(folder: &Path) -> Config {
     let bin = testbed::mpi::bin_dir();
     let worker = ("DVP_WORKER".into(), bin.join("dvp-worker").into_os_string());
     let engine = ("DVP_ENGINE".into(), bin.join("dvp-engine").into_os_string());
-    let flags = Flags { data_dir: Some(folder.join("data").into_os_string()), file: None };
+    let data_dir = Some(folder.join("data").into_os_string());
+    let flags = Flags { data_dir, ..Flags::default() };
     Config::load_from(&flags, &Environment::of([home, worker, engine])).unwrap()
 }
 

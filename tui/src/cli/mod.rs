@@ -2,6 +2,7 @@
 //! engine's API. Knows nothing of the screen.
 
 mod config;
+mod download;
 mod engine;
 mod events;
 mod jobs;
@@ -61,6 +62,9 @@ struct General {
     /// Configuration file [default: XDG config home, /dvp/config.toml]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Use the engine at this API instead of one here; its token comes from DVP_TOKEN or DVP_TOKEN_FILE
+    #[arg(long, global = true, value_name = "URL")]
+    connect: Option<OsString>,
     /// Print JSON, one object a line
     #[arg(long, global = true)]
     json: bool,
@@ -93,6 +97,8 @@ enum Command {
     Nodes(nodes::Arguments),
     /// Print what happened
     Events(events::Arguments),
+    /// With --connect: fetch a completed job's output to this machine
+    Download(download::Arguments),
     /// Plan without submitting: chunks, memory, what is carried and refused
     Plan(plan::Arguments),
     /// List tasks and their parameters
@@ -149,12 +155,13 @@ pub fn main() -> ExitCode {
         Ok(line) => line,
         Err(error) => return ExitCode::from(usage(&error)),
     };
-    let flags = Flags { data_dir: line.general.data_dir, file: line.general.config };
+    let General { data_dir, config: file, connect, json } = line.general;
+    let flags = Flags { data_dir, file, connect };
     let config = match Config::load(&flags) {
         Ok(config) => config,
         Err(errors) => return ExitCode::from(report(&errors)),
     };
-    let context = Context { config, json: line.general.json };
+    let context = Context { config, json };
     match line.command {
         None => crate::run::console(crate::run::Options { config: context.config }),
         Some(Command::Demo(DemoArguments { video })) => {
@@ -195,6 +202,7 @@ async fn perform(context: &Context, command: Command) -> Outcome {
         Command::Log(arguments) => events::log(context, arguments).await,
         Command::Nodes(arguments) => nodes::nodes(context, arguments).await,
         Command::Events(arguments) => events::events(context, arguments).await,
+        Command::Download(arguments) => download::download(context, arguments).await,
         Command::Plan(arguments) => plan::plan(context, arguments).await,
         Command::Tasks => tasks::list(context),
         Command::Config => config::list(context),

@@ -8,7 +8,7 @@ use dvp_model::path::printable;
 use dvp_model::wire::api::{DryRun, DryRunReply, Errors};
 use serde_json::json;
 
-use super::submit::What;
+use super::submit::{What, bring};
 use super::{Context, Outcome, print};
 use crate::widget::words;
 
@@ -38,8 +38,15 @@ pub(super) async fn plan(context: &Context, arguments: Arguments) -> Outcome {
     for (position, submission) in submissions.iter_mut().enumerate() {
         submission.ranks = arguments.ranks;
         submission.force = arguments.force;
-        let planned = match check(submission) {
-            Ok(_) => client.call(&DryRun(submission.clone())).await,
+        let checked = match context.config.connect {
+            // What lies there is for the engine there to say.
+            Some(_) => {
+                bring(&client, submission.clone(), None).await.map(|sent| *submission = sent)
+            }
+            None => check(submission).map(drop),
+        };
+        let planned = match checked {
+            Ok(()) => client.call(&DryRun(submission.clone())).await,
             Err(errors) => Err(errors),
         };
         let own = match planned {

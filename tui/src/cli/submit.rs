@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use dvp_engine::client::Client;
 use dvp_engine::host::{self, Role};
 use dvp_engine::jobs::submit::check;
 use dvp_model::error::Reason;
-use dvp_model::job::{Job, Submission};
+use dvp_model::job::{Job, StateName, Submission};
 use dvp_model::spec::{self, SpecText, naming};
-use dvp_model::wire::api::{Errors, Submit, SubmitAll};
+use dvp_model::wire::api::{Errors, JobGet, Submit, SubmitAll};
 use dvp_model::{FilePath, JobId};
 
-use super::{Context, Outcome, leave, print, watch};
+use super::{Context, Outcome, download, leave, print, watch};
+use crate::remote;
 
 /// What to do with which videos.
 #[derive(Debug, Args)]
@@ -108,7 +110,11 @@ impl What {
     }
 }
 
+/// From the root on; what is not of this machine stays as it is.
 fn absolute(path: &Path) -> Result<PathBuf, Reason> {
+    if !remote::is_here(path) {
+        return Ok(path.to_owned());
+    }
     std::path::absolute(path)
         .map_err(|error| Reason::spec(format!("'{}' is no path: {error}", path.display())))
 }
@@ -122,6 +128,9 @@ pub(super) async fn submit(context: &Context, arguments: Arguments) -> Outcome {
         submission.priority = priority;
         submission.force = force;
         submission.id = Some(JobId(uuid::Uuid::new_v4()));
+    }
+    if context.config.connect.is_some() {
+        return elsewhere(context, submissions, wait).await;
     }
     // No engine is started for what it would refuse anyway.
     let mut errors = Vec::<Reason>::new();
@@ -154,25 +163,109 @@ pub(super) async fn submit(context: &Context, arguments: Arguments) -> Outcome {
     let attached = context.attach(Role::Background).await?;
     let jobs = send(&attached.client, submissions).await?;
     context.stay(&attached).await?;
-    for job in jobs {
-        match context.json {
-            true => {
-                let mut value = print::job_json(&job);
-                value["chunks"] = serde_json::json!([]);
-                print::out_json(&value)?
-            }
-            false => {
-                print::out(&format!("{}  {} -> {}", job.id.short(), job.input, job.output_path))?
-            }
-        };
+    for job in &jobs {
+        show(context, job)?;
     }
     Ok(0)
 }
 
-async fn send(
-    client: &dvp_engine::client::Client,
-    submissions: Vec<Submission>,
-) -> Result<Vec<Job>, Errors> {
+fn show(context: &Context, job: &Job) -> Result<(), Reason> {
+    match context.json {
+        true => {
+            let mut value = print::job_json(job);
+            value["chunks"] = serde_json::json!([]);
+            print::out_json(&value)?
+        }
+        false => print::out(&format!("{}  {} -> {}", job.id.short(), job.input, job.output_path))?,
+    };
+    Ok(())
+}
+
+/// As [`submit`], on an engine elsewhere: films of this machine are sent there, and with `--wait` their
+/// outputs come back.
+async fn elsewhere(context: &Context, submissions: Vec<Submission>, wait: bool) -> Outcome {
+    let mut targets = Vec::new();
+    let mut errors = Vec::<Reason>::new();
+    for submission in &submissions {
+        let target = target(submission, wait);
+        errors.extend(target.as_ref().err().into_iter().flat_map(|wrong| wrong.errors.clone()));
+        targets.push(target.ok().flatten());
+    }
+    errors.dedup();
+    if !errors.is_empty() {
+        return Err(Errors { errors });
+    }
+    let signals = watch::Signals::listen()?;
+    let attached = context.attach(Role::Host).await?;
+    let mut sent = Vec::new();
+    for (submission, target) in submissions.into_iter().zip(&targets) {
+        sent.push(bring(&attached.client, submission, target.as_deref()).await?);
+    }
+    let force: Vec<bool> = sent.iter().map(|submission| submission.force).collect();
+    let jobs = send(&attached.client, sent).await?;
+    if !wait {
+        for job in &jobs {
+            show(context, job)?;
+        }
+        return Ok(0);
+    }
+    let mut code = watch::wait(context, &attached, &jobs, signals).await?;
+    for ((job, target), force) in jobs.iter().zip(targets).zip(force) {
+        let Some(target) = target else { continue };
+        let job = attached.client.call(&JobGet { id: job.id }).await?.job;
+        if job.state.name() == StateName::Completed {
+            let fetched = download::fetch(context, &attached.client, &job, &target, force).await;
+            let own = fetched.err().map_or(0, |errors| super::report(&errors));
+            code = if code == 0 { own } else { code };
+        }
+    }
+    Ok(code)
+}
+
+/// Sends a submission's film, with a bar, if it lies here.
+pub(super) async fn bring(
+    client: &Client,
+    submission: Submission,
+    target: Option<&Path>,
+) -> Result<Submission, Errors> {
+    let bar = download::bar(&format!("sending {}", submission.input));
+    let shown = bar.clone();
+    let progress = move |done, all| download::show(&shown, done, all);
+    let sent = remote::send(client, submission, target, progress).await;
+    bar.finish_and_clear();
+    sent
+}
+
+/// Where an output is to go on this machine; none: it stays where the engine puts it.
+fn target(submission: &Submission, wait: bool) -> Result<Option<PathBuf>, Errors> {
+    let here = remote::is_here(submission.input.as_path());
+    let extension = submission.output.as_ref().and_then(naming::extension);
+    let spec = spec::resolve(&submission.spec, extension).map_err(|errors| Errors { errors })?;
+    let output = match &submission.output {
+        Some(output) if !remote::is_here(output.as_path()) => return Ok(None),
+        Some(output) if !wait || !here => {
+            return Err(Reason::spec(format!(
+                "the output {output} lies on this machine: that needs --wait and an input of this \
+                 machine; else name engine:/path, or leave --output out and `download` it later"
+            ))
+            .into());
+        }
+        Some(output) => output.clone(),
+        None if wait && here => {
+            naming::default_output(&submission.input, &submission.spec, spec.container)
+        }
+        None => return Ok(None),
+    };
+    if !submission.force && output.as_path().symlink_metadata().is_ok() {
+        return Err(Reason::output(format!(
+            "the output {output} exists already: give another --output, or --force to replace it"
+        ))
+        .into());
+    }
+    Ok(Some(output.0))
+}
+
+async fn send(client: &Client, submissions: Vec<Submission>) -> Result<Vec<Job>, Errors> {
     match <[Submission; 1]>::try_from(submissions) {
         Ok([one]) => Ok(vec![client.call(&Submit(one)).await?]),
         Err(several) => client.call(&SubmitAll(several)).await,

@@ -68,6 +68,7 @@ fn prepared(options: &Options) -> Result<(Config, PathBuf), Errors> {
     let flags = Flags {
         data_dir: Some(options.config.data_dir.join("demo").into_os_string()),
         // A file that nobody named need not exist.
+        connect: None,
         file: options.config.file.is_file().then(|| options.config.file.clone()),
     };
     let mut config = Config::load(&flags)?;
@@ -75,6 +76,7 @@ fn prepared(options: &Options) -> Result<(Config, PathBuf), Errors> {
     // Whatever keeps the person's real jobs: the demo has its own file.
     config.database = None;
     config.broker = None;
+    config.connect = None;
     Ok((config, film))
 }
 

@@ -89,9 +89,10 @@ fn contact(state: &State, pen: &Pen<'_>) -> Vec<Line> {
                     bit(format!("engine silent for {}", age(old)), Tone::Warn),
                 ]);
             } else {
-                let text = match &data.contact {
-                    Contact::Hosting => "engine here",
-                    _ => "engine attached",
+                let text = match (&data.contact, &state.form.remote) {
+                    (Contact::Hosting, _) => "engine here".to_owned(),
+                    (_, Some(url)) => format!("engine at {}", clean(url)),
+                    _ => "engine attached".to_owned(),
                 };
                 pieces.push(vec![
                     bit(format!("{} ", glyphs.good()), Tone::Good),

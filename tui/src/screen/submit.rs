@@ -189,6 +189,7 @@ fn ghost(form: &Form, key: &str) -> String {
 fn output_ghost(form: &Form) -> String {
     match &form.dry {
         Dry::Planned(reply) => reply.output.to_string(),
+        _ if form.sends() => "there, beside the film that is sent; `download` fetches it".into(),
         _ => "beside the input, named after it and the task".into(),
     }
 }
@@ -249,6 +250,8 @@ fn draw_dry(state: &State, pen: &mut Pen<'_>, area: Rect) {
                 "Name an input: its plan and an estimate appear here."
             } else if form.first_fault().is_some() {
                 "Not planned: see the line in red."
+            } else if form.sends() {
+                "Sent to the engine when you submit, and planned there."
             } else {
                 "Planned as soon as you stop typing."
             };

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::field::Field;
 use crate::event::Listing;
+use crate::remote;
 
 /// A row of the form that the cursor can be on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +85,8 @@ pub struct Form {
     pub listing: Option<Listing>,
     /// Paths that are no absolute ones start here.
     pub folder: PathBuf,
+    /// The engine elsewhere, by its address: paths on its machine begin with `engine:`.
+    pub remote: Option<String>,
 }
 
 impl Default for Form {
@@ -107,14 +110,21 @@ impl Default for Form {
             sent: false,
             listing: None,
             folder: PathBuf::from("/"),
+            remote: None,
         }
     }
 }
 
 impl Form {
-    /// A form that asks for what a job was asked for.
-    pub fn of(job: &Job, folder: PathBuf) -> Self {
-        let mut form = Self { folder, ..Self::default() };
+    /// An empty form in the same place.
+    pub fn fresh(&self) -> Self {
+        let (folder, remote) = (self.folder.clone(), self.remote.clone());
+        Self { folder, remote, ..Self::default() }
+    }
+
+    /// A form that asks for what a job was asked for; `self` says where.
+    pub fn of(&self, job: &Job) -> Self {
+        let mut form = self.fresh();
         form.set_input(&job.input);
         form.chain = job.asked.tasks.clone();
         if form.chain.is_empty() {
@@ -131,12 +141,27 @@ impl Form {
 
     /// Puts a path into the input, whatever its bytes.
     pub fn set_input(&mut self, path: &FilePath) {
-        (self.input, self.raw_input) = shown_path(path);
+        (self.input, self.raw_input) = shown_path(&self.there(path));
     }
 
     /// Puts a path into the output, whatever its bytes.
     pub fn set_output(&mut self, path: &FilePath) {
-        (self.output, self.raw_output) = shown_path(path);
+        (self.output, self.raw_output) = shown_path(&self.there(path));
+    }
+
+    /// A path of the engine's as it is typed here.
+    fn there(&self, path: &FilePath) -> FilePath {
+        match path.as_path().to_str() {
+            Some(text) if self.remote.is_some() && remote::is_here(path.as_path()) => {
+                format!("{}{text}", remote::PREFIX).into()
+            }
+            _ => path.clone(),
+        }
+    }
+
+    /// Whether the film has to be sent to the engine first.
+    pub fn sends(&self) -> bool {
+        self.remote.is_some() && remote::is_here(&self.absolute(&self.input.text))
     }
 
     /// What stands in a row was typed: it is text.
@@ -363,7 +388,10 @@ impl Form {
 
     /// A typed path as an absolute one.
     pub fn absolute(&self, typed: &str) -> PathBuf {
-        self.folder.join(typed)
+        match remote::is_here(Path::new(typed)) {
+            true => self.folder.join(typed),
+            false => PathBuf::from(typed),
+        }
     }
 
     /// The folder whose entries complete the path being typed, and the part of a name to complete.

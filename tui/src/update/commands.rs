@@ -9,7 +9,6 @@ use crate::action::Ask;
 use crate::again::quote;
 use crate::state::Spot;
 use crate::state::field::Field;
-use crate::state::form::Form;
 use crate::state::job::Pane;
 use crate::state::jobs::Order;
 use crate::state::needs;
@@ -276,8 +275,7 @@ fn priority(state: &mut State, by: i32) -> Vec<Action> {
 
 fn edit(state: &mut State) {
     if let Some(job) = state.job_here().cloned() {
-        let folder = state.form.folder.clone();
-        state.form = Form::of(&job, folder);
+        state.form = state.form.of(&job);
         go(state, Place::Submit);
         state.say(
             "This is what that job was asked for: change it and start it as a new job.",

@@ -134,6 +134,8 @@ pub(super) fn dry_run_when_settled(state: &mut State) -> Vec<Action> {
     let settled = state.place == Place::Submit
         && !state.form.sent
         && matches!(state.form.dry, Dry::None)
+        // A film is sent once, and only when a person says so.
+        && !state.form.sends()
         && state.form.errors.is_empty()
         && state.now.since(state.form.edited_at) >= SETTLED_MS
         && matches!(state.live.contact, Contact::Hosting | Contact::Attached { .. });

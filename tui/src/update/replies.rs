@@ -4,7 +4,7 @@ use super::*;
 use crate::demo::tour;
 use crate::event::Reply;
 use crate::state::data::Aged;
-use crate::state::form::{Dry, Form};
+use crate::state::form::Dry;
 use crate::state::overlay::Overlay;
 use crate::widget::words;
 
@@ -193,8 +193,7 @@ fn submitted(
             state.say(format!("{} is submitted as {}.", words::name(&job), id.short()), false);
             put_job(state, job);
             tour::first(state, id);
-            let folder = state.form.folder.clone();
-            state.form = Form { folder, ..Form::default() };
+            state.form = state.form.fresh();
             if state.place == Place::Submit {
                 // The form is behind: the way back leads to where the person came from.
                 go(state, Place::Job(id));

@@ -3,4 +3,5 @@
 mod cli;
 mod pty;
 mod readme;
+mod remote;
 mod screens;

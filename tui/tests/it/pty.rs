@@ -31,6 +31,11 @@ fn size(columns: u16, rows: u16) -> PtySize {
 impl Terminal {
     /// The console on a terminal of 80x24, alone in it or below a shell with job control.
     fn open(below_a_shell: bool) -> Self {
+        Self::open_with(below_a_shell, &[])
+    }
+
+    /// The same with more in its environment.
+    fn open_with(below_a_shell: bool, environment: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().expect("a folder for the test");
         let pair = native_pty_system().openpty(size(80, 24)).expect("a pseudo-terminal");
         let console = env!("CARGO_BIN_EXE_dvp-console");
@@ -50,6 +55,7 @@ impl Terminal {
         command.env("LANG", "C.UTF-8");
         command.env("PS1", "prompt> ");
         command.env("CONSOLE", console);
+        environment.iter().for_each(|(name, value)| command.env(name, value));
         let child = pair.slave.spawn_command(command).expect("it starts");
         drop(pair.slave);
         let parser = Arc::new(Mutex::new(vt100::Parser::new(cells(24), cells(80), 0)));
@@ -198,4 +204,26 @@ fn a_shell_stops_it_and_brings_it_back() {
     terminal.is_on_other_screen(false);
     terminal.keys("exit 7\n");
     assert_eq!(terminal.ends(), 7);
+}
+
+#[test]
+fn drives_an_engine_elsewhere_and_sends_it_a_film() {
+    let there = crate::remote::Elsewhere::start();
+    let environment = [("DVP_CONNECT", &*there.url), ("DVP_TOKEN", &*there.token)];
+    let mut terminal = Terminal::open_with(false, &environment);
+    testbed::clip::Clip::new("film.mp4").frames(48).make(terminal.dir.path());
+    terminal.sees(&format!("engine at {}", there.url));
+    terminal.keys("s");
+    terminal.sees("Submit a job");
+    terminal.keys("film.mp4");
+    terminal.sees("Sent to the engine when you submit");
+    terminal.keys("\x13");
+    terminal.sees("is submitted as");
+    terminal.sees("completed");
+    // Edited, it names the film on the engine's machine, and so is planned there: the output exists by now.
+    terminal.keys("e");
+    terminal.sees("/film.mp4");
+    terminal.sees("The engine refuses this.");
+    terminal.keys("\x03");
+    assert_eq!(terminal.ends(), 0);
 }

@@ -1,5 +1,8 @@
-//! The API's client: one generic call over two ways, the router in this process or a socket. Attaches
-//! anew when the engine that it spoke to is gone. Knows no call by name.
+//! The API's client: one generic call over two ways, the router in this process or HTTP over a socket, its
+//! own machine's or one of the network. Attaches anew when the engine that it spoke to is gone. Knows no call
+//! by name.
+
+mod files;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -7,13 +10,16 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::http::{Request, header};
+use axum::http::{HeaderValue, Request, header};
 use dvp_model::error::Reason;
 use dvp_model::path::printable;
 use dvp_model::wire::api::{Call, Errors, Method};
+use serde::de::DeserializeOwned;
 use tower::ServiceExt;
 
-use crate::config::Config;
+pub use files::upload_id;
+
+use crate::config::{Config, Remote};
 use crate::host::{self, Host, Role};
 
 /// How often one call attaches anew before it gives up.
@@ -43,8 +49,18 @@ struct Attach {
 pub(crate) enum Way {
     /// Its router, in this process; calls run on the engine's runtime.
     InProcess(Router, tokio::runtime::Handle),
-    /// Its socket.
-    Socket(reqwest::Client),
+    /// HTTP.
+    Http(Http),
+}
+
+/// An engine's address, and who may ask there.
+#[derive(Clone)]
+pub(crate) struct Http {
+    client: reqwest::Client,
+    /// What its paths begin with: `http://host:port`.
+    url: String,
+    /// The header that lets in, where one is needed.
+    token: Option<HeaderValue>,
 }
 
 /// Why a call brought no answer.
@@ -67,7 +83,25 @@ impl Way {
             .connect_timeout(Duration::from_secs(2))
             .pool_idle_timeout(Duration::from_secs(5))
             .build();
-        client.map(Way::Socket).map_err(|error| Reason::bug(format!("no HTTP client: {error}")))
+        let client = client.map_err(no_client)?;
+        Ok(Way::Http(Http { client, url: "http://dvp".to_owned(), token: None }))
+    }
+
+    /// The way to an engine elsewhere. Nothing is sent yet.
+    pub(crate) fn remote(remote: &Remote) -> Result<Self, Reason> {
+        // Set by whoever comes first; any is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(10))
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(no_client)?;
+        let token = remote.token()?.and_then(|token| {
+            let mut header = HeaderValue::try_from(format!("Bearer {token}")).ok()?;
+            header.set_sensitive(true);
+            Some(header)
+        });
+        Ok(Way::Http(Http { client, url: remote.url.clone(), token }))
     }
 
     /// One call, once, within `patience`.
@@ -86,27 +120,36 @@ impl Way {
                 Way::InProcess(router, runtime) => {
                     in_process::<C>(router, runtime, path, body).await
                 }
-                Way::Socket(client) => over_socket::<C>(client, &path, body).await,
+                Way::Http(http) => over_http::<C>(http, &path, body).await,
             }
         };
-        let (good, bytes) = match tokio::time::timeout(patience, sent).await {
-            Ok(answer) => answer?,
-            Err(_) => return Err(Failure::Silent(patience)),
-        };
-        if good {
-            let reply = serde_json::from_slice(&bytes);
-            return reply.map_err(|error| {
-                let text = format!("the engine's answer to {} reads badly: {error}", C::PATH);
-                Failure::Answered(bug(format!("{text}; is it of another version?")))
-            });
+        match tokio::time::timeout(patience, sent).await {
+            Ok(answer) => {
+                let (good, bytes) = answer?;
+                read(C::PATH, good, &bytes).map_err(Failure::Answered)
+            }
+            Err(_) => Err(Failure::Silent(patience)),
         }
-        let errors = serde_json::from_slice::<Errors>(&bytes).ok();
-        let errors = errors.filter(|errors| !errors.errors.is_empty());
-        Err(Failure::Answered(errors.unwrap_or_else(|| {
-            let text = printable(&String::from_utf8_lossy(&bytes[..bytes.len().min(200)]));
-            bug(format!("the engine refused {} without a reason: {text}", C::PATH))
-        })))
     }
+}
+
+fn no_client(error: reqwest::Error) -> Reason {
+    Reason::bug(format!("no HTTP client: {error}"))
+}
+
+/// What an answer says.
+fn read<T: DeserializeOwned>(path: &str, good: bool, bytes: &[u8]) -> Result<T, Errors> {
+    if good {
+        return serde_json::from_slice(bytes).map_err(|error| {
+            let text = format!("the engine's answer to {path} reads badly: {error}");
+            bug(format!("{text}; is it of another version?"))
+        });
+    }
+    let errors = serde_json::from_slice::<Errors>(bytes).ok();
+    Err(errors.filter(|errors| !errors.errors.is_empty()).unwrap_or_else(|| {
+        let text = printable(&String::from_utf8_lossy(&bytes[..bytes.len().min(200)]));
+        bug(format!("the engine refused {path} without a reason: {text}"))
+    }))
 }
 
 fn bug(text: impl AsRef<str>) -> Errors {
@@ -165,23 +208,51 @@ async fn in_process<C: Call>(
     }
 }
 
-async fn over_socket<C: Call>(
-    client: &reqwest::Client,
+impl Http {
+    fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        let request = self.client.request(method, format!("{}{path}", self.url));
+        match &self.token {
+            Some(token) => request.header(header::AUTHORIZATION, token),
+            None => request,
+        }
+    }
+
+    /// Sends a request; an error says whether it may have arrived.
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response, Failure> {
+        request.send().await.map_err(|error| {
+            let text = format!("{}: {}", self.url, innermost(&error));
+            match error.is_connect() {
+                true => Failure::Unsent(text),
+                false => Failure::Lost(text),
+            }
+        })
+    }
+}
+
+/// What is at the bottom of an error: the words of the system.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut error: &dyn std::error::Error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+async fn over_http<C: Call>(
+    http: &Http,
     path: &str,
     body: Vec<u8>,
 ) -> Result<(bool, Vec<u8>), Failure> {
-    let url = format!("http://dvp{path}");
     let request = match C::METHOD {
-        Method::Get => client.get(url),
-        Method::Post => client.post(url).header("content-type", "application/json").body(body),
+        Method::Get => http.request(reqwest::Method::GET, path),
+        Method::Post => http
+            .request(reqwest::Method::POST, path)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body),
     };
-    let failure = |error: reqwest::Error| match error.is_connect() {
-        true => Failure::Unsent(error.to_string()),
-        false => Failure::Lost(error.to_string()),
-    };
-    let response = request.send().await.map_err(failure)?;
+    let response = http.send(request).await?;
     let good = response.status().is_success();
-    let bytes = response.bytes().await.map_err(|error| Failure::Lost(error.to_string()))?;
+    let bytes = response.bytes().await.map_err(|error| Failure::Lost(innermost(&error)))?;
     Ok((good, bytes.to_vec()))
 }
 
