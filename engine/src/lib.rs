@@ -1,6 +1,7 @@
 //! The DVP engine: keeps jobs, hands out chunks, launches workers, serves the API. Knows nothing of
 //! terminals, MPI or libav.
 
+pub mod bug;
 pub mod client;
 pub mod config;
 pub mod engine;

@@ -1,6 +1,7 @@
 //! `dvp-engine`: hosts a data folder without a terminal, in the foreground or as a background engine.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -41,6 +42,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    dvp_engine::bug::guarded("dvp-engine", engine)
+}
+
+fn engine() -> ExitCode {
     let arguments = Arguments::parse();
     if arguments.background {
         // Fails only for the leader of a process group, which has no terminal to lose then.
@@ -50,7 +55,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(errors) => {
             for reason in &errors.errors {
-                eprintln!("{}{reason}", host::REASON_PREFIX);
+                let _ = writeln!(std::io::stderr(), "{}{reason}", host::REASON_PREFIX);
             }
             let kind = errors.errors.first().map_or(Kind::Bug, |reason| reason.kind);
             ExitCode::from(kind.exit_code())

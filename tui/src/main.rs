@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    dvp_console::cli::main()
+    dvp_engine::bug::guarded("dvp-console", dvp_console::cli::main)
 }

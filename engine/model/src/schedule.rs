@@ -83,13 +83,9 @@ pub fn schedule(waiting: &[Waiting], nodes: &[Free]) -> Vec<Start> {
     starts
 }
 
-/// Ranks that could work at once on one job, if all of `nodes` were free.
+/// Ranks that could work at once on one job of `items` items on what `nodes` have free.
 pub fn parallelism(items: u32, memory_per_rank: u64, nodes: &[Free]) -> u32 {
-    let fits = nodes.iter().map(|node| {
-        let idle = Free { slots_free: node.slots, ..node.clone() };
-        room(&idle, memory_per_rank)
-    });
-    fits.sum::<u32>().min(items)
+    nodes.iter().map(|node| room(node, memory_per_rank)).sum::<u32>().min(items)
 }
 
 /// Ranks that fit on a node. A node without any rank takes one whatever its memory: else a job that needs
@@ -225,6 +221,17 @@ mod tests {
         check(&[job(1, 10, 99), job(2, 9, 99)], &nodes, "1:16@n0=8+n1=8 2:16@n2=8+n3=8");
         let many: Vec<Waiting> = (1..=6).map(|n| job(n, 100 - n as u64, 99)).collect();
         check(&many, &nodes, "1:8@n0=8 2:8@n1=8 3:8@n2=8 4:8@n3=8");
+    }
+
+    #[test]
+    fn a_dry_run_counts_as_the_scheduler_gives() {
+        let nodes = [node("a", 4, 4), Free { memory_free: 2 * GB, ..node("b", 8, 8) }];
+        for items in [1, 3, 6, 99] {
+            let given = schedule(&[job(1, 10, items)], &nodes);
+            assert_eq!(parallelism(items, GB, &nodes), given[0].slots(), "{items} items");
+        }
+        assert_eq!(parallelism(9, 100 * GB, &nodes), 2, "one on each idle node");
+        assert_eq!(parallelism(9, GB, &[]), 0);
     }
 
     proptest! {

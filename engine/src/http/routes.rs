@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use dvp_model::error::Reason;
 use dvp_model::node::{Duty, Member, Node};
+use dvp_model::schedule::parallelism;
 use dvp_model::time::Millis;
 use dvp_model::wire::api::{
     Cancel, DryRun, DryRunReply, Errors, Feed, Find, Hold, JobGet, Jobs, KillRank, Mesh, NodeAdd,
@@ -187,9 +188,10 @@ async fn dry_run(app: Arc<App>, call: DryRun) -> Result<DryRunReply, Errors> {
     let (submission, checked) = submit::check_apart(call.0).await?;
     let request = PlanRequest { input: submission.input, spec: checked.spec };
     let plan = app.engine.plan_dry_run(&request).await?.summary();
-    let slots = submission.ranks.unwrap_or(app.engine.settings().slots).max(1);
-    let parallelism = slots.min(plan.chunks.len() as u32).max(1);
-    let wall_ms = dvp_model::estimate::wall_ms(plan.cost_ms, plan.chunks.len() as u32, parallelism);
+    let (chunks, sound) = (plan.chunks.len() as u32, u32::from(plan.sound));
+    let could = || parallelism(chunks + sound, plan.memory_per_rank, &app.engine.idle());
+    let parallelism = submission.ranks.unwrap_or_else(could).max(1);
+    let wall_ms = dvp_model::estimate::wall_ms(plan.cost_ms, chunks, parallelism);
     Ok(DryRunReply { output: checked.output, parallelism, wall_ms, plan })
 }
 

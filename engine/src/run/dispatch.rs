@@ -211,11 +211,19 @@ async fn begin_run(
 impl Engine {
     /// What the machines of the cluster have left for ranks; without a cluster, what this one has.
     pub fn free(&self) -> Vec<Free> {
-        let live = self.live_mut();
+        self.free_with(&self.live_mut())
+    }
+
+    /// What they have when nothing runs.
+    pub fn idle(&self) -> Vec<Free> {
+        self.free_with(&BTreeMap::new())
+    }
+
+    fn free_with(&self, live: &BTreeMap<JobId, Live>) -> Vec<Free> {
         if self.cluster.is_empty() {
-            return vec![self.free_beside(&live, None)];
+            return vec![self.free_beside(live, None)];
         }
-        self.cluster.free(&Self::used_on_nodes(&live, None))
+        self.cluster.free(&Self::used_on_nodes(live, None))
     }
 
     /// What is left here when `job` counts as having nothing.

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions, PgRow};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPool, PgPoolOptions, PgRow};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
     SqliteSynchronous,
 };
-use sqlx::{Postgres, Row as _, Sqlite, Transaction, TypeInfo as _, ValueRef as _};
+use sqlx::{
+    Connection as _, Postgres, Row as _, Sqlite, Transaction, TypeInfo as _, ValueRef as _,
+};
 
 use super::StoreError;
 
@@ -161,6 +163,31 @@ const CHANNEL: &str = "dvp_commits";
 /// How long SQLite's file may be in another's hands.
 const BUSY: Duration = Duration::from_secs(10);
 
+/// How long PostgreSQL may take to answer.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// Says which PostgreSQL is away; never with the password.
+fn away(options: &PgConnectOptions, why: impl Into<String>) -> StoreError {
+    let (host, port) = (options.get_host(), options.get_port());
+    let name = match options.get_socket() {
+        Some(folder) => format!("{} (port {port})", folder.display()),
+        None => format!("{host}:{port}"),
+    };
+    StoreError::Away { name, why: why.into() }
+}
+
+/// What a failed call means: a server that is away, or something else.
+fn fault(options: &PgConnectOptions, error: sqlx::Error) -> StoreError {
+    match error {
+        sqlx::Error::Io(error) => away(options, format!("does not answer: {error}")),
+        sqlx::Error::Tls(error) => away(options, format!("takes no TLS connection: {error}")),
+        sqlx::Error::PoolTimedOut => {
+            away(options, format!("did not answer within {} s", ANSWER.as_secs()))
+        }
+        other => other.into(),
+    }
+}
+
 fn is_locked(error: &sqlx::Error) -> bool {
     // SQLITE_BUSY; extended codes keep it in their lowest byte.
     let code = error.as_database_error().and_then(|error| error.code());
@@ -178,16 +205,23 @@ impl Db {
     pub async fn open(url: &StoreUrl) -> Result<Self, StoreError> {
         match url {
             StoreUrl::Sqlite(path) => Self::open_sqlite(path).await,
-            StoreUrl::Postgres(url) => {
-                let options = PgConnectOptions::from_str(url)?.application_name("dvp-engine");
-                let pool = PgPoolOptions::new()
-                    .max_connections(8)
-                    .acquire_timeout(Duration::from_secs(10))
-                    .connect_with(options)
-                    .await?;
-                Ok(Db::Postgres(pool))
-            }
+            StoreUrl::Postgres(url) => Self::open_postgres(url).await,
         }
+    }
+
+    async fn open_postgres(url: &str) -> Result<Self, StoreError> {
+        let options = PgConnectOptions::from_str(url)?.application_name("dvp-engine");
+        // The pool would hide why: it goes on trying, and says that time is up.
+        let first = tokio::time::timeout(ANSWER, PgConnection::connect_with(&options)).await;
+        match first.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
+            Ok(connection) => connection.close().await?,
+            Err(sqlx::Error::Database(error)) => {
+                return Err(away(&options, format!("refuses: {}", error.message())));
+            }
+            Err(error) => return Err(fault(&options, error)),
+        }
+        let pools = PgPoolOptions::new().max_connections(8).acquire_timeout(ANSWER);
+        Ok(Db::Postgres(pools.connect_lazy_with(options)))
     }
 
     async fn open_sqlite(path: &Path) -> Result<Self, StoreError> {
@@ -246,7 +280,9 @@ impl Db {
         match self {
             Db::Sqlite(pool) => Ok(Tx::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?)),
             Db::Postgres(pool) => {
-                let mut tx = Tx::Postgres(pool.begin().await?);
+                let begun = pool.begin().await;
+                let mut tx =
+                    Tx::Postgres(begun.map_err(|error| fault(&pool.connect_options(), error))?);
                 tx.rows("SELECT CAST(1 AS BIGINT) FROM (SELECT pg_advisory_xact_lock(7309450)) AS locked", &[])
                     .await?;
                 Ok(tx)

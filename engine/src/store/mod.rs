@@ -40,6 +40,16 @@ pub enum StoreError {
     /// The database is away or refuses; the same call may work later.
     #[error("the store does not answer: {0}")]
     Database(#[from] sqlx::Error),
+    /// The database's server can't be reached or lets nobody in; the same call may work later.
+    #[error(
+        "PostgreSQL at {name} {why}; start it there, or correct the setting database (`dvp-console config` shows where it comes from)"
+    )]
+    Away {
+        /// Host and port.
+        name: String,
+        /// What it did.
+        why: String,
+    },
     /// The row changed since it was read: read it again.
     #[error("job {0} was changed by someone else meanwhile; look again and repeat")]
     Stale(JobId),
@@ -72,7 +82,7 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the same call may work later.
     pub fn is_transient(&self) -> bool {
-        matches!(self, StoreError::Database(_))
+        matches!(self, StoreError::Database(_) | StoreError::Away { .. })
     }
 }
 
@@ -92,7 +102,9 @@ impl From<StoreError> for Reason {
     fn from(error: StoreError) -> Self {
         let kind = match &error {
             StoreError::Refused(reason) => return reason.clone(),
-            StoreError::Database(_) | StoreError::Newer { .. } => Kind::Machine,
+            StoreError::Database(_) | StoreError::Away { .. } | StoreError::Newer { .. } => {
+                Kind::Machine
+            }
             StoreError::Stale(_) | StoreError::EpochLost(..) => Kind::Conflict,
             StoreError::NotFound(_) => Kind::NotFound,
             StoreError::Corrupt(_) => Kind::Bug,

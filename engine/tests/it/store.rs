@@ -506,6 +506,22 @@ async fn engines_open_an_empty_sqlite_file_at_once() {
     }
 }
 
+#[tokio::test]
+async fn postgres_that_is_away_is_named_without_its_password() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let url = StoreUrl::Postgres(format!("postgres://dvp:sesame@{address}/jobs"));
+    let Err(error) = Store::open(&url).await else { panic!("opened") };
+    assert!(error.is_transient());
+    let reason = Reason::from(error);
+    assert_eq!(reason.kind, Kind::Machine);
+    for word in [&*format!("PostgreSQL at {address} does not answer"), "refused", "start it"] {
+        assert!(reason.text.contains(word), "{reason}");
+    }
+    assert!(!reason.text.contains("sesame"), "{reason}");
+}
+
 mod servers {
     use super::*;
     use std::time::Duration;

@@ -172,18 +172,17 @@ fn held(context: &Context, id: JobId, by: &HeldBy) -> String {
 /// Hands the jobs to a background engine, and says in one line what becomes of them.
 async fn interrupted(context: &Context, attached: &Attached, jobs: &[Job]) {
     let command = context.command();
-    let mut open = Vec::new();
-    let mut held = 0;
+    let (mut open, mut held) = (Vec::new(), Vec::new());
     for job in jobs {
         // One that can't be asked about counts as open, as it was when the wait began.
         match attached.client.call(&JobGet { id: job.id }).await {
             Ok(now) if now.job.state.name().is_final() => {}
-            Ok(now) if now.job.state.name() == StateName::Held => held += 1,
-            _ => open.push(job),
+            Ok(now) if now.job.state.name() == StateName::Held => held.push(job.id),
+            _ => open.push(job.id),
         }
     }
     let how = match jobs {
-        [one] if held == 1 => {
+        [one] if !held.is_empty() => {
             let id = one.id.short();
             format!("`{command} release {id}` lets it go on, `{command} cancel {id}` ends it")
         }
@@ -195,24 +194,21 @@ async fn interrupted(context: &Context, attached: &Attached, jobs: &[Job]) {
     };
     if open.is_empty() {
         let stands = match jobs {
-            [one] if held == 1 => format!("job {} stays held", one.id.short()),
-            [one] => format!("job {} has ended", one.id.short()),
-            _ if held == 0 => "all jobs have ended".to_owned(),
-            _ => format!("{} held, the others have ended", words::count(held, "job")),
+            [one] if held.is_empty() => format!("{} has ended", named(&[one.id])),
+            [_] => format!("{} stays held", named(&held)),
+            _ if held.is_empty() => "all jobs have ended".to_owned(),
+            _ => format!("{} held, the others have ended", named(&held)),
         };
         print::remark(&format!("{stands}: {how}"));
         return leave::leave(context, attached, true).await;
     }
-    let stay =
-        if held > 0 { format!(", {} held", words::count(held, "job")) } else { String::new() };
+    let stay = if held.is_empty() { String::new() } else { format!(", {} held", named(&held)) };
     let (go, wait) = match open.as_slice() {
-        [one] => {
-            (format!("job {} goes on", one.id.short()), format!("job {} waits", one.id.short()))
-        }
-        several => {
-            (format!("{} jobs go on", several.len()), format!("{} jobs wait", several.len()))
-        }
+        [_] => ("goes on", "waits"),
+        _ => ("go on", "wait"),
     };
+    let open = named(&open);
+    let (go, wait) = (format!("{open} {go}"), format!("{open} {wait}"));
     let hosted = attached.is_hosting();
     if let Err(reason) = attached.hand_over().await {
         print::remark(&format!(
@@ -226,6 +222,20 @@ async fn interrupted(context: &Context, attached: &Attached, jobs: &[Job]) {
     };
     let by = if hosted { "in a background engine" } else { "in its engine" };
     print::remark(&format!("{go} {by}{pid}{stay}: {how}"));
+}
+
+/// Jobs by their ids, in a sentence: `jobs 0a1b2c3d, 4e5f6a7b and 3 more`.
+fn named(ids: &[JobId]) -> String {
+    const MOST: usize = 12;
+    let mut names: Vec<String> = ids.iter().take(MOST).map(|id| id.short()).collect();
+    if ids.len() > MOST {
+        names.push(format!("{} more", ids.len() - MOST));
+    }
+    let last = names.pop().unwrap_or_default();
+    match names.as_slice() {
+        [] => format!("job {last}"),
+        first => format!("jobs {} and {last}", first.join(", ")),
+    }
 }
 
 /// The exit code of a job at its end.
@@ -331,5 +341,18 @@ impl Bar {
         };
         bar.set_message(format!("{}/{} chunks, {stage}{eta}", job.chunks_done, job.chunks_total()));
         bar.tick();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_are_named_one_and_all() {
+        let ids: Vec<JobId> = (1..=14u128).map(|n| JobId(uuid::Uuid::from_u128(n << 96))).collect();
+        assert_eq!(named(&ids[..1]), "job 00000001");
+        assert_eq!(named(&ids[..3]), "jobs 00000001, 00000002 and 00000003");
+        assert!(named(&ids).ends_with("0000000b, 0000000c and 2 more"), "{}", named(&ids));
     }
 }

@@ -5,6 +5,7 @@ mod clip;
 mod headless;
 pub mod tour;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -44,7 +45,7 @@ pub fn run(options: Options) -> ExitCode {
 /// Says why, and ends with its code.
 fn refuse(errors: &Errors) -> ExitCode {
     for reason in &errors.errors {
-        eprintln!("dvp-console: {}", reason.text);
+        let _ = writeln!(std::io::stderr(), "dvp-console: {}", reason.text);
     }
     let kind = errors.errors.first().map_or(Kind::Bug, |reason| reason.kind);
     ExitCode::from(kind.exit_code())

@@ -24,6 +24,11 @@ impl Machines {
     /// # Panics
     /// When docker does not do as it is told.
     pub fn start(count: usize, shared: &Path, keys: &Path) -> Self {
+        wait_for("the docker daemon", Duration::from_secs(60), || {
+            let asked = Command::new("docker").arg("info").output().expect("docker");
+            let said = String::from_utf8_lossy(&asked.stderr).into_owned();
+            asked.status.success().then_some(()).ok_or(said)
+        });
         image();
         let key = keys.join("id_ed25519");
         let key_text = key.to_str().expect("a path in UTF-8");

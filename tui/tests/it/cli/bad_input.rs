@@ -154,6 +154,23 @@ fn a_dry_run_refuses_what_a_submission_would() {
 }
 
 #[test]
+fn a_dry_run_counts_ranks_as_the_scheduler_does() {
+    let place = Place::new();
+    Clip::new("film.mp4").audio("aac").make(place.folder());
+    let ranks = |more: &[&str]| {
+        let mut command = place.command(&[&["plan", "film.mp4", "--json"][..], more].concat());
+        command.env("DVP_SLOTS", "4");
+        let plan = finish(command.spawn().unwrap()).expect(0).json();
+        (plan["chunks_total"].as_u64(), plan["parallelism"].as_u64())
+    };
+    // The sound is an item like a chunk.
+    assert_eq!(ranks(&[]), (Some(1), Some(2)));
+    assert_eq!(ranks(&["--set", "convert.audio=none", "--task", "convert"]), (Some(1), Some(1)));
+    assert_eq!(ranks(&["--set", "plan.chunk_frames=12"]), (Some(8), Some(4)));
+    assert_eq!(ranks(&["--ranks", "6"]), (Some(1), Some(6)));
+}
+
+#[test]
 fn machines_that_are_unfit_are_refused_with_what_to_do() {
     let place = Place::new();
     Clip::new("clip.mp4").make(place.folder());
@@ -225,5 +242,59 @@ fn names_of_any_bytes_work() {
         let shown = place.run(&["job", job["id"].as_str().unwrap()]).expect(0);
         let control = shown.out.chars().find(|c| c.is_control() && *c != '\n');
         assert_eq!(control, None, "{shown:?}");
+    }
+}
+
+mod servers {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+    use std::process::Command;
+
+    use super::*;
+
+    /// As root, without root's right to open whatever it likes.
+    fn run_as_anybody(place: &Place, arguments: &[&str]) -> Ran {
+        let whole = place.command(arguments);
+        let mut lesser = Command::new("setpriv");
+        let rights = "=-dac_override,-dac_read_search";
+        lesser.args([format!("--bounding-set{rights}"), format!("--inh-caps{rights}")]);
+        lesser.arg(whole.get_program()).args(whole.get_args());
+        lesser.envs(whole.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        lesser.current_dir(place.folder()).stdin(Stdio::null());
+        finish(lesser.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("setpriv runs"))
+    }
+
+    #[test]
+    fn what_a_user_may_not_open_is_refused_at_the_door() {
+        let place = Place::new();
+        let folder = place.folder();
+        let closed = |name: &str, mode: u32| {
+            fs::set_permissions(folder.join(name), Permissions::from_mode(mode)).unwrap();
+        };
+        Clip::new("open.mp4").make(folder);
+        Clip::new("secret.mp4").make(folder);
+        closed("secret.mp4", 0o000);
+        for (name, mode) in [("read-only", 0o555), ("shut", 0o000), ("data-shut", 0o000)] {
+            fs::create_dir(folder.join(name)).unwrap();
+            closed(name, mode);
+        }
+        for command in ["submit", "plan"] {
+            let denied = "ermission denied";
+            let refuses = |more: &[&str], words: &[&str]| {
+                refused(run_as_anybody(&place, &[&[command], more].concat()), 3, words);
+            };
+            refuses(&["secret.mp4"], &["secret.mp4", denied]);
+            refuses(
+                &["open.mp4", "-o", "read-only/out.mp4"],
+                &["read-only", "not writable", "--output"],
+            );
+            refuses(&["open.mp4", "-o", "shut/out.mp4"], &["shut", "not writable"]);
+            refuses(&["shut/film.mp4"], &["shut/film.mp4", denied]);
+        }
+        let ran = run_as_anybody(&place, &["--data-dir", "data-shut", "submit", "open.mp4"]);
+        refused(ran, 6, &["data-shut", "--data-dir"]);
+        assert!(!place.data().join("engine.sock").exists(), "no engine was started for it");
+        // So that the folder can be removed by whoever runs this.
+        ["read-only", "shut", "data-shut"].iter().for_each(|name| closed(name, 0o700));
     }
 }

@@ -143,6 +143,28 @@ fn ctrl_c_hands_the_job_over_and_says_so() {
 }
 
 #[test]
+fn ctrl_c_at_a_wait_for_several_jobs_names_them_all() {
+    let place = Place::new();
+    longer(&place);
+    std::fs::copy(place.folder().join("longer.mp4"), place.folder().join("other.mp4")).unwrap();
+    let waiting = place.start(&long(&["longer.mp4", "other.mp4", "--wait"]));
+    let ids = wait_for("both jobs", LIMIT, || match place.ids() {
+        ids if ids.len() == 2 => Ok(ids),
+        ids => Err(format!("{ids:?}")),
+    });
+    faults::signal(waiting.id(), Signal::INT);
+    let ran = finish(waiting).expect(130);
+    assert_eq!(ran.err.lines().count(), 1, "{ran:?}");
+    for word in [&ids[0][..8], &ids[1][..8], "go on in a background engine", "jobs` lists them"] {
+        assert!(ran.err.contains(word), "'{word}': {ran:?}");
+    }
+    for id in &ids {
+        place.run(&["cancel", id]).expect(0);
+        place.wait_for_job("its end", id, |job| job["state"] == "cancelled");
+    }
+}
+
+#[test]
 fn a_killed_host_loses_nothing_and_the_next_one_goes_on() {
     let place = Place::new();
     longer(&place);
