@@ -95,8 +95,32 @@ pub struct Video {
     /// Where the times in the file jump, in ticks.
     #[serde(default)]
     pub splices: Vec<Splice>,
+    /// The file is read without its edit lists, which made `stamps`: how to come back from these to times
+    /// as they stand in the file. Empty: they are the same.
+    #[serde(default)]
+    pub runs: Vec<Run>,
     /// Pictures before the first one that can be decoded; they are not among `stamps`.
     pub undecodable: u32,
+}
+
+/// Pictures that follow each other in the file as they do in the film.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// Time of the first one in the film, in ticks.
+    pub from: i64,
+    /// What is added to times in the film to reach those in the file.
+    pub shift: i64,
+}
+
+/// A part of a track that an edit list shows, in the track's ticks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// Where it begins in the file.
+    pub from: i64,
+    /// Where it ends there.
+    pub to: i64,
+    /// When it is shown.
+    pub at: i64,
 }
 
 /// A place where a file's times jump.
@@ -160,6 +184,9 @@ pub struct Audio {
     pub time_base: Ratio,
     /// Presentation time of the first sample heard, in ticks of `time_base`, after edits and priming.
     pub start: i64,
+    /// What is heard of it, when the file is read without its edit lists; empty: all.
+    #[serde(default)]
+    pub parts: Vec<Part>,
     /// ISO 639-2 code, empty when unknown.
     pub language: String,
 }

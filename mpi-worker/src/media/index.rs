@@ -14,7 +14,7 @@ use super::decode::Setup;
 use super::pass::Film;
 use super::scan::{self, Scan, jumps};
 use super::source::Source;
-use super::{color, layout, picture};
+use super::{color, edits, layout, picture};
 
 /// What [`read`] found, and the film's first picture.
 pub struct Found {
@@ -29,7 +29,11 @@ pub struct Found {
 /// Reads the index of a file.
 pub fn read(input: &FilePath, progress: &mut dyn FnMut(u64, u64)) -> Result<Found, Reason> {
     let mut source = Source::open(input, None, true)?;
-    let streams = Streams::sort(&source)?;
+    let edits = edits::read(&source)?;
+    if edits.is_some() {
+        source = Source::open_as(input, Some(source.identity()), true, false)?;
+    }
+    let mut streams = Streams::sort(&source)?;
     layout::check_whole(&source)?;
     let stream = source.stream(streams.film)?;
     let par = av::parameters(stream);
@@ -47,12 +51,14 @@ pub fn read(input: &FilePath, progress: &mut dyn FnMut(u64, u64)) -> Result<Foun
         NO_PTS => 0,
         start => start,
     };
-    let duration_us = source.context().duration.max(0);
+    // Without its edits, a file is as long as all that was ever recorded.
+    let duration_us = if edits.is_some() { 0 } else { source.context().duration.max(0) };
     let film = Film {
         input: source.identity().clone(),
         stream: streams.film,
         codec: codec.clone(),
         setup: Setup { time_base, reorder },
+        edited: edits.is_none(),
     };
     let opening = count::opening(&film)?;
     let scan = scan::read(&mut source, streams.film, &codec, progress)?;
@@ -62,7 +68,31 @@ pub fn read(input: &FilePath, progress: &mut dyn FnMut(u64, u64)) -> Result<Foun
     };
     let step = if step > 0 { step } else { scan.last_duration.max(1) };
     let last_duration = if scan.last_duration > 0 { scan.last_duration } else { step };
-    let pictures = Pictures::of(&film, &opening, scan, step, jumps(&source, time_base), progress)?;
+    let mut pictures =
+        Pictures::of(&film, &opening, scan, step, jumps(&source, time_base), progress)?;
+    let (mut start_us, mut last_duration) = (start_us, last_duration);
+    let mut runs = Vec::new();
+    if let Some(edits) = edits {
+        if let Some(why) = pictures.counted {
+            return Err(Reason::input(format!(
+                "{input} has an edit list of several parts, and {why}"
+            )));
+        }
+        let parts = edits.of(source.stream(streams.film)?.id);
+        let rest;
+        (pictures.stamps, runs, rest) = edits::shown(&parts, &pictures.stamps);
+        last_duration = last_duration.min(rest);
+        let first = pictures.stamps.first().copied();
+        let first = first
+            .ok_or_else(|| Reason::input(format!("{input}: its edit list shows no picture")))?;
+        start_us = time_base.rescale(first, US);
+        for audio in &mut streams.audio {
+            audio.parts = edits.of(source.stream(audio.stream)?.id);
+            if let Some(part) = audio.parts.first() {
+                start_us = start_us.min(audio.time_base.rescale(part.at, US));
+            }
+        }
+    }
     source.still_same()?;
     let first = opening.first;
     let raw = first.get();
@@ -92,6 +122,7 @@ pub fn read(input: &FilePath, progress: &mut dyn FnMut(u64, u64)) -> Result<Foun
             stamps: pictures.stamps,
             counted: pictures.counted,
             splices: pictures.splices,
+            runs,
             undecodable: pictures.undecodable,
         },
         tags: av::tags(source.context()),
@@ -101,6 +132,8 @@ pub fn read(input: &FilePath, progress: &mut dyn FnMut(u64, u64)) -> Result<Foun
     };
     Ok(Found { index, first, beside })
 }
+
+const US: Ratio = Ratio::new(1, 1_000_000);
 
 /// Being the default is carried, or follows from the order.
 const DEFAULT: i32 = ffi::AV_DISPOSITION_DEFAULT;
@@ -153,6 +186,7 @@ impl Streams {
                     layout: av::layout_name(&par.ch_layout),
                     time_base: av::ratio(stream.time_base),
                     start: if stream.start_time == NO_PTS { 0 } else { stream.start_time },
+                    parts: Vec::new(),
                     language: av::tag(stream.metadata, "language").unwrap_or_default(),
                 }),
                 ffi::AVMediaType::AVMEDIA_TYPE_SUBTITLE => other("subtitles, stream"),

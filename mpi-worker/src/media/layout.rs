@@ -32,9 +32,18 @@ pub fn is_one_index(source: &Source) -> Result<bool, Reason> {
     Ok(has_index(source) && !boxes(source)?.fragmented)
 }
 
+/// Where the body of an mp4 or mov file's index box lies; none in other files.
+///
+/// # Errors
+/// `Machine` when reading fails.
+pub fn index_box(source: &Source) -> Result<Option<(u64, u64)>, Reason> {
+    if has_index(source) { Ok(boxes(source)?.index) } else { Ok(None) }
+}
+
 /// What the outermost boxes of an mp4 or mov file tell.
 struct Boxes {
     fragmented: bool,
+    index: Option<(u64, u64)>,
     cut_off: bool,
 }
 
@@ -51,7 +60,7 @@ fn boxes(source: &Source) -> Result<Boxes, Reason> {
     let (path, size) = (&source.identity().path, source.identity().size);
     let unreadable = |error| Reason::machine(format!("{path} can't be read: {error}"));
     let file = File::open(path).map_err(unreadable)?;
-    let mut found = Boxes { fragmented: false, cut_off: false };
+    let mut found = Boxes { fragmented: false, index: None, cut_off: false };
     let mut at = 0u64;
     for _ in 0..MOST_BOXES {
         if at.saturating_add(16) > size {
@@ -75,6 +84,10 @@ fn boxes(source: &Source) -> Result<Boxes, Reason> {
         if length < 8 {
             break;
         }
+        if kind == b"moov" {
+            let head = if number(&head[..4]) == 1 { 16 } else { 8 };
+            found.index = Some((at + head, at.saturating_add(length).min(size)));
+        }
         at = at.saturating_add(length);
     }
     found.cut_off = at > size;
@@ -88,7 +101,7 @@ fn boxes(source: &Source) -> Result<Boxes, Reason> {
 pub fn check_whole(source: &Source) -> Result<(), Reason> {
     let (path, size) = (&source.identity().path, source.identity().size);
     if !has_index(source) {
-        let head = source.head(4096)?;
+        let head = source.bytes_at(0, 4096)?;
         let end = segment_end(&head).or_else(|| riff_end(&head));
         return match end {
             Some(end) if end > size => Err(cut_off(path)),

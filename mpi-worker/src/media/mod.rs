@@ -9,6 +9,7 @@ mod chunk;
 mod color;
 mod count;
 mod decode;
+mod edits;
 mod encode;
 mod entry;
 mod filter;

@@ -26,6 +26,8 @@ pub struct Film {
     pub codec: String,
     /// How to decode it.
     pub setup: Setup,
+    /// The file's edit lists are followed.
+    pub edited: bool,
 }
 
 impl Film {
@@ -37,7 +39,14 @@ impl Film {
             stream: video.stream,
             codec: video.decoder.clone(),
             setup: Setup { time_base: video.time_base, reorder: video.source_reorder },
+            edited: video.runs.is_empty(),
         }
+    }
+
+    fn source(&self) -> Result<Source, Reason> {
+        let mut source = Source::open_as(&self.input.path, Some(&self.input), false, self.edited)?;
+        source.select(self.stream);
+        Ok(source)
     }
 
     /// A second, in ticks.
@@ -106,8 +115,7 @@ impl Pass {
     /// # Errors
     /// Those of [`Source::open`] and [`Decoder::open`].
     pub fn open(film: &Film, begin: Begin) -> Result<Pass, Reason> {
-        let mut source = Source::open(&film.input.path, Some(&film.input), false)?;
-        source.select(film.stream);
+        let mut source = film.source()?;
         let mut packet = Packet::new()?;
         let strewn = source.is_strewn();
         if strewn && begin != Begin::Start {
@@ -121,8 +129,7 @@ impl Pass {
         {
             at_start = true;
             if strewn {
-                source = Source::open(&film.input.path, Some(&film.input), false)?;
-                source.select(film.stream);
+                source = film.source()?;
             }
         }
         log::forget();

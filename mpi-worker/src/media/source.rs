@@ -56,6 +56,19 @@ impl Source {
         expected: Option<&Identity>,
         probe: bool,
     ) -> Result<Source, Reason> {
+        Self::open_as(path, expected, probe, true)
+    }
+
+    /// As [`Source::open`]; without `edited`, edit lists are not followed.
+    ///
+    /// # Errors
+    /// As [`Source::open`].
+    pub fn open_as(
+        path: &FilePath,
+        expected: Option<&Identity>,
+        probe: bool,
+        edited: bool,
+    ) -> Result<Source, Reason> {
         let found = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?;
         if found.is_dir() {
             return Err(Reason::input(format!("{path} is a folder: name a video file")));
@@ -75,7 +88,7 @@ impl Source {
         let format = detect(path, &file)?;
         let io = Io::reader(file, identity.size)?;
         let mut source = Source { context: ptr::null_mut(), io, path: path.clone(), identity };
-        source.connect(format)?;
+        source.connect(format, edited)?;
         // Some formats tell their streams only as they come.
         let unknown = source.context().nb_streams == 0;
         if !unknown {
@@ -87,9 +100,12 @@ impl Source {
         Ok(source)
     }
 
-    fn connect(&mut self, format: *const ffi::AVInputFormat) -> Result<(), Reason> {
+    fn connect(&mut self, format: *const ffi::AVInputFormat, edited: bool) -> Result<(), Reason> {
         let mut options =
             Dict::new([("format_whitelist", FORMATS), ("protocol_whitelist", "none")]);
+        if !edited {
+            options.set("ignore_editlist", "1");
+        }
         // SAFETY: the context is freshly allocated; its I/O outlives it.
         let code = unsafe {
             let mut context = ffi::avformat_alloc_context();
@@ -245,12 +261,15 @@ impl Source {
         }
     }
 
-    /// The file's first bytes, at most `size`.
-    pub fn head(&self, size: usize) -> Result<Vec<u8>, Reason> {
-        let mut head = vec![0; size];
-        let read = self.io.file().read_at(&mut head, 0);
-        head.truncate(read.map_err(|error| unreadable(&self.path, &error))?);
-        Ok(head)
+    /// Bytes of the file from `at` on, `size` or as many as there are.
+    ///
+    /// # Errors
+    /// `Machine` when reading fails.
+    pub fn bytes_at(&self, at: u64, size: usize) -> Result<Vec<u8>, Reason> {
+        let mut bytes = vec![0; size];
+        let read = self.io.file().read_at(&mut bytes, at);
+        bytes.truncate(read.map_err(|error| unreadable(&self.path, &error))?);
+        Ok(bytes)
     }
 
     /// Whether the file that was planned is still there.

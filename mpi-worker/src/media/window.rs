@@ -45,11 +45,53 @@ impl From<Reason> for Fault {
 /// Takes pictures as they are decoded.
 pub type Take<'t> = &'t mut dyn FnMut(Place, &mut Frame) -> Result<(), Reason>;
 
-/// Reads one window, beginning further and further back as needed.
+/// Reads one window.
 pub struct Reader<'a> {
     plan: &'a Plan,
     film: Film,
-    wanted: &'a [i64],
+    stretches: Vec<Stretch<'a>>,
+}
+
+impl<'a> Reader<'a> {
+    /// For the pictures `wanted` (the film's times, rising, not empty); `before` is the one just before.
+    pub fn new(plan: &'a Plan, wanted: &[i64], before: Option<i64>) -> Self {
+        let film = Film::of(plan);
+        let runs = &plan.video.runs;
+        let run_of = |stamp: i64| runs.partition_point(|run| run.from <= stamp).max(1) - 1;
+        let in_file = |stamp: i64| stamp + runs.get(run_of(stamp)).map_or(0, |run| run.shift);
+        let mut stretches = Vec::new();
+        for same in wanted.chunk_by(|a, b| run_of(*a) == run_of(*b)) {
+            let before =
+                before.filter(|&before| stretches.is_empty() && run_of(before) == run_of(same[0]));
+            let wanted = same.iter().map(|&stamp| in_file(stamp)).collect();
+            stretches.push(Stretch::new(plan, wanted, before.map(in_file)));
+        }
+        Self { plan, film, stretches }
+    }
+
+    /// Gives every wanted picture to `take`, in order.
+    pub fn run(&mut self, stop: &AtomicBool, take: Take) -> Result<(), Fault> {
+        let mut given = 0;
+        for stretch in &mut self.stretches {
+            let mut moved = |place: Place, frame: &mut Frame| match place {
+                Place::Wanted(number) => take(Place::Wanted(given + number), frame),
+                Place::Before => take(place, frame),
+            };
+            match self.plan.video.counted {
+                Some(passed) => stretch.count(&self.film, passed, stop, &mut moved)?,
+                None => stretch.run(&self.film, stop, &mut moved)?,
+            }
+            given += stretch.wanted.len();
+        }
+        Ok(())
+    }
+}
+
+/// Pictures that follow each other in the file. Decoding begins further and further back as needed.
+struct Stretch<'a> {
+    plan: &'a Plan,
+    /// Times as they stand in the file.
+    wanted: Vec<i64>,
     before: Option<i64>,
     begin: Begin,
     /// How far before the window decoding is to begin, in ticks.
@@ -60,24 +102,19 @@ pub struct Reader<'a> {
     again: bool,
 }
 
-impl<'a> Reader<'a> {
-    /// For the pictures `wanted` (source ticks, rising, not empty); `before` is the one just before.
-    pub fn new(plan: &'a Plan, wanted: &'a [i64], before: Option<i64>) -> Self {
-        let (film, begin) = (Film::of(plan), Begin::Start);
-        let mut reader =
-            Self { plan, film, wanted, before, begin, reach: 0, insured: None, again: false };
-        reader.begin = reader.near(wanted[0]);
-        reader
+impl<'a> Stretch<'a> {
+    fn new(plan: &'a Plan, wanted: Vec<i64>, before: Option<i64>) -> Self {
+        let begin = Begin::Start;
+        let mut stretch =
+            Self { plan, wanted, before, begin, reach: 0, insured: None, again: false };
+        stretch.begin = stretch.near(stretch.wanted[0]);
+        stretch
     }
 
-    /// Gives every wanted picture to `take`, in order.
-    pub fn run(&mut self, stop: &AtomicBool, take: Take) -> Result<(), Fault> {
-        if let Some(passed) = self.plan.video.counted {
-            return self.count(passed, stop, take);
-        }
+    fn run(&mut self, film: &Film, stop: &AtomicBool, take: Take) -> Result<(), Fault> {
         let first = self.wanted[0];
         loop {
-            let mut pass = Window::open(self.plan, &self.film, self.begin)?;
+            let mut pass = Window::open(self.plan, film, self.begin)?;
             let primed = pass.pass.prime(first, stop)?;
             let (begun, at_start) = (pass.pass.begun, self.begin == Begin::Start);
             if !primed && at_start {
@@ -85,7 +122,7 @@ impl<'a> Reader<'a> {
             }
             let late = self.insured.is_some_and(|entry| begun.is_some_and(|begun| begun >= entry));
             if !primed || (!at_start && (late || pass.pass.shown.is_some_and(|at| at > first))) {
-                self.step_back(begun);
+                self.step_back(film, begun);
                 continue;
             }
             if pass.pass.doubtful && self.insured.is_none() && !at_start {
@@ -93,12 +130,12 @@ impl<'a> Reader<'a> {
                 self.begin = self.near(begun.map_or(i64::MIN, |begun| begun - 1));
                 continue;
             }
-            let Some(at) = pass.run(self.wanted, self.before, stop, take)? else { return Ok(()) };
+            let Some(at) = pass.run(&self.wanted, self.before, stop, take)? else { return Ok(()) };
             let in_window = pass.given > 0;
             if at_start || (in_window && self.again) {
                 return Err(Fault::Final(pass.damage(at)));
             }
-            self.step_back(begun);
+            self.step_back(film, begun);
             if in_window {
                 self.again = true;
                 return Err(Fault::Again);
@@ -107,8 +144,8 @@ impl<'a> Reader<'a> {
     }
 
     /// Decodes from the film's start, and finds the pictures by their number.
-    fn count(&self, passed: u64, stop: &AtomicBool, take: Take) -> Result<(), Fault> {
-        let mut pass = Window::open(self.plan, &self.film, Begin::Start)?;
+    fn count(&self, film: &Film, passed: u64, stop: &AtomicBool, take: Take) -> Result<(), Fault> {
+        let mut pass = Window::open(self.plan, film, Begin::Start)?;
         let first = self.wanted[0];
         for number in 0.. {
             let Some(&stamp) = self.wanted.get(pass.given) else { return Ok(()) };
@@ -131,15 +168,18 @@ impl<'a> Reader<'a> {
     }
 
     /// Twice as far, and at least to before where decoding began.
-    fn step_back(&mut self, begun: Option<i64>) {
+    fn step_back(&mut self, film: &Film, begun: Option<i64>) {
         let first = self.wanted[0];
         let begun = begun.map_or(0, |begun| first - begun + 1);
-        self.reach = (2 * self.reach).max(2 * begun).max(2 * self.film.second());
+        self.reach = (2 * self.reach).max(2 * begun).max(2 * film.second());
         self.begin = self.near(first.saturating_sub(self.reach));
     }
 
     fn near(&self, target: i64) -> Begin {
-        match target <= self.plan.video.source_origin {
+        let video = &self.plan.video;
+        // Without its edits, a file's media begins at 0.
+        let origin = if video.runs.is_empty() { video.source_origin } else { 0 };
+        match target <= origin {
             true => Begin::Start,
             false => Begin::Near(target),
         }

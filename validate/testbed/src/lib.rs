@@ -3,6 +3,7 @@
 
 pub mod clip;
 pub mod drive;
+pub mod edits;
 pub mod faults;
 pub mod mpi;
 pub mod postgres;

@@ -163,6 +163,7 @@ pub fn make(index: &Index, spec: &Spec, environment: &Environment) -> Result<Pla
             margin: window.margin,
             threads,
             counted: video.counted.as_ref().map(|_| window.passed as u64),
+            runs: video.runs.clone(),
             undecodable: video.undecodable,
         },
         audio,

@@ -44,6 +44,7 @@ fn index() -> Index {
             last_duration: 40,
             counted: None,
             splices: Vec::new(),
+            runs: Vec::new(),
             undecodable: 0,
         },
         audio: vec![Audio {
@@ -54,6 +55,7 @@ fn index() -> Index {
             layout: "stereo".to_owned(),
             time_base: MS,
             start: 0,
+            parts: Vec::new(),
             language: "deu".to_owned(),
         }],
         left_out: Vec::new(),

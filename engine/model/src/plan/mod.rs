@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::id::{ChunkIndex, Item};
-use crate::media::{Color, Identity, Splice};
+use crate::media::{Color, Identity, Part, Run, Splice};
 use crate::spec::Spec;
 use crate::time::Ratio;
 use stamp::Stamps;
@@ -109,6 +109,9 @@ pub struct VideoPlan {
     /// `stamps`.
     #[serde(default)]
     pub counted: Option<u64>,
+    /// See [`crate::media::Video::runs`].
+    #[serde(default)]
+    pub runs: Vec<Run>,
     /// Pictures before the first decodable one that will be missing, if the file starts that way.
     pub undecodable: u32,
 }
@@ -128,6 +131,9 @@ pub struct AudioPlan {
     pub origin_us: i64,
     /// Window in microseconds of source time, when the film is cut: (start, end).
     pub window: Option<(i64, Option<i64>)>,
+    /// See [`crate::media::Audio::parts`].
+    #[serde(default)]
+    pub parts: Vec<Part>,
     /// ISO 639-2 code, empty when unknown.
     pub language: String,
 }

@@ -34,14 +34,20 @@ pub fn sound(
                 "sound can't be copied when the film is cut: use aac or flac (convert.audio)",
             ));
         }
+        AudioChoice::Copy if !audio.parts.is_empty() => {
+            return Err(Reason::spec(
+                "sound can't be copied where the file's edit list shows parts of it: use aac or flac \
+                 (convert.audio)",
+            ));
+        }
         AudioChoice::Copy if !holds => {
             return Err(Reason::spec(format!(
                 "{container} can't hold {} sound as it is: use aac or flac (convert.audio)",
                 audio.codec
             )));
         }
-        // Where parts were joined, their sound may overlap.
-        AudioChoice::Auto if !index.video.splices.is_empty() => "aac",
+        // Where parts were joined, their sound may overlap; edits begin and end between packets.
+        AudioChoice::Auto if !index.video.splices.is_empty() || !audio.parts.is_empty() => "aac",
         AudioChoice::Auto if cut.is_some() || !holds => "aac",
         _ => "copy",
     };
@@ -82,6 +88,7 @@ pub fn sound(
         layout,
         origin_us: cut.map_or(index.start_us, |(start, _)| start),
         window: cut,
+        parts: audio.parts.clone(),
         language: audio.language.clone(),
     })
 }

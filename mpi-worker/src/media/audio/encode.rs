@@ -4,17 +4,20 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use dvp_model::error::Reason;
+use dvp_model::media::Part;
 use dvp_model::time::Ratio;
 use ffmpeg_next::ffi;
 
 use super::coder::{self, Encoder};
 use super::convert::{self, Form, Layout, Queue, Resampler};
+use super::parts::{self, Piece};
 use super::place::{Clock, Grid, Jump};
 use super::verify::{Expected, Fingerprint};
 use super::{Film, skip, stopped};
 use crate::media::av::{AvError, Frame, NO_PTS, Packet};
 use crate::media::decode::{Decoder, Setup, stamp_of};
-use crate::media::{log, object};
+use crate::media::source::Source;
+use crate::media::{av, log, object};
 
 /// Takes finished packets.
 pub type Sink<'a> = &'a mut dyn FnMut(object::Packet) -> Result<(), Reason>;
@@ -23,6 +26,9 @@ pub type Sink<'a> = &'a mut dyn FnMut(object::Packet) -> Result<(), Reason>;
 pub struct Encode {
     number: u16,
     base: Ratio,
+    /// What an edit list shows, by passes through the file; none: all. And the pass that runs.
+    passes: Vec<Vec<Part>>,
+    pass: usize,
     decoder: Decoder,
     frame: Frame,
     coded: Packet,
@@ -67,6 +73,8 @@ impl Encode {
         Ok(Encode {
             number,
             base,
+            passes: parts::passes(&audio.parts),
+            pass: 0,
             decoder: Decoder::open(par, Setup { time_base: base, reorder: 0 })?,
             frame: Frame::new()?,
             coded: Packet::new()?,
@@ -113,14 +121,35 @@ impl Encode {
         self.drain(film, time, stop, sink)
     }
 
+    /// Ends one pass through the file and begins the next.
+    pub fn again(
+        &mut self,
+        film: &Film,
+        source: &Source,
+        stop: &AtomicBool,
+        sink: Sink,
+    ) -> Result<(), Reason> {
+        self.drain_all(film, stop, sink)?;
+        let par = av::parameters(source.stream(film.audio(self.number).stream)?);
+        self.decoder = Decoder::open(par, Setup { time_base: self.base, reorder: 0 })?;
+        self.pass += 1;
+        Ok(())
+    }
+
+    /// Takes what the decoder still holds.
+    fn drain_all(&mut self, film: &Film, stop: &AtomicBool, sink: Sink) -> Result<(), Reason> {
+        if self.over {
+            return Ok(());
+        }
+        if let Err(error) = self.decoder.send(None) {
+            return Err(self.damaged(film, None, &words(error)));
+        }
+        self.drain(film, None, stop, sink)
+    }
+
     /// Ends the stream.
     pub fn finish(&mut self, film: &Film, stop: &AtomicBool, sink: Sink) -> Result<(), Reason> {
-        if !self.over {
-            if let Err(error) = self.decoder.send(None) {
-                return Err(self.damaged(film, None, &words(error)));
-            }
-            self.drain(film, None, stop, sink)?;
-        }
+        self.drain_all(film, stop, sink)?;
         if let Some((_, resampler)) = &mut self.source {
             resampler.flush(&mut self.queue)?;
         }
@@ -188,8 +217,30 @@ impl Encode {
             return Err(self.damaged(film, pts, "the decoder had to guess"));
         }
         self.check_form(film, pts)?;
-        let Some((grid, _)) = &mut self.source else { return Ok(()) };
         let samples = i64::from(self.frame.get().nb_samples);
+        let all = vec![Piece { pts, skip: 0, take: samples }];
+        let rate = self.source.as_ref().map_or(1, |(grid, _)| grid.clock().rate);
+        let pieces = match (self.passes.is_empty(), pts) {
+            (true, _) => all,
+            (false, Some(pts)) => {
+                let pass = self.passes.get(self.pass).map_or(&[][..], Vec::as_slice);
+                parts::pieces(pass, self.base, rate, pts, samples)
+            }
+            (false, None) => Vec::new(),
+        };
+        pieces.into_iter().try_for_each(|piece| self.place(film, piece, stop, sink))
+    }
+
+    /// Encodes a piece of the decoded frame in its place.
+    fn place(
+        &mut self,
+        film: &Film,
+        piece: Piece,
+        stop: &AtomicBool,
+        sink: Sink,
+    ) -> Result<(), Reason> {
+        let Some((grid, _)) = &mut self.source else { return Ok(()) };
+        let Piece { pts, skip, take: samples } = piece;
         let placed = match grid.place(pts, samples) {
             Ok(placed) => placed,
             Err(Jump(seconds)) => {
@@ -227,7 +278,7 @@ impl Encode {
         {
             resampler.frame(
                 &self.frame,
-                placed.skip as usize,
+                (skip + placed.skip) as usize,
                 placed.take as usize,
                 &mut self.queue,
             )?;

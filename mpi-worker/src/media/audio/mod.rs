@@ -7,6 +7,7 @@ mod convert;
 mod copy;
 mod encode;
 mod joint;
+mod parts;
 mod place;
 mod skip;
 mod verify;
@@ -48,9 +49,7 @@ pub fn sound(
 ) -> Result<Report, Reason> {
     let begun = Instant::now();
     let film = Film { plan };
-    let mut source = Source::open(&plan.input.path, Some(&plan.input), true)?;
-    let wanted: Vec<u32> = plan.audio.iter().map(|audio| audio.stream).collect();
-    coder::hear_only(&source, &wanted);
+    let mut source = film.source()?;
     let mut lanes = Lanes::open(&film, &source)?;
     let header =
         Header { item: Item::Sound, plan: plan.hash(), streams: lanes.streams(&film, &source)? };
@@ -90,6 +89,15 @@ pub struct Film<'a> {
 impl Film<'_> {
     fn path(&self) -> &FilePath {
         &self.plan.input.path
+    }
+
+    fn source(&self) -> Result<Source, Reason> {
+        let (input, audio) = (&self.plan.input, &self.plan.audio);
+        let edited = audio.iter().all(|audio| audio.parts.is_empty());
+        let source = Source::open_as(&input.path, Some(input), true, edited)?;
+        let wanted: Vec<u32> = audio.iter().map(|audio| audio.stream).collect();
+        coder::hear_only(&source, &wanted);
+        Ok(source)
     }
 
     fn audio(&self, number: u16) -> &AudioPlan {
@@ -176,8 +184,45 @@ impl Lanes {
         progress: &mut dyn FnMut(u64),
         stop: &AtomicBool,
     ) -> Result<(), Reason> {
-        let mut packet = Packet::new()?;
+        let passes = film.plan.audio.iter().map(|audio| parts::passes(&audio.parts).len());
+        let passes = passes.max().unwrap_or(1).max(1);
         let mut told = 0;
+        for pass in 0..passes {
+            if pass > 0 {
+                *source = film.source()?;
+                for (lane, _) in &mut self.0 {
+                    if let Lane::Encode(encode) = lane {
+                        encode.again(film, source, stop, &mut |packet| out.packet(&packet))?;
+                    }
+                }
+            }
+            let mut tell = |now: u64| {
+                let now = (pass as u64 * WRITTEN + now.min(WRITTEN)) / passes as u64;
+                if now > told {
+                    told = now;
+                    progress(told);
+                }
+            };
+            self.pass(film, source, out, &mut tell, stop)?;
+        }
+        for (lane, _) in &mut self.0 {
+            if let Lane::Encode(encode) = lane {
+                encode.finish(film, stop, &mut |packet| out.packet(&packet))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes through the file once.
+    fn pass(
+        &mut self,
+        film: &Film,
+        source: &mut Source,
+        out: &mut Output,
+        tell: &mut dyn FnMut(u64),
+        stop: &AtomicBool,
+    ) -> Result<(), Reason> {
+        let mut packet = Packet::new()?;
         while !self.are_over() && source.read(&mut packet)? {
             if stop.load(Ordering::Relaxed) {
                 return Err(stopped());
@@ -203,16 +248,7 @@ impl Lanes {
                     encode.packet(film, &packet, stop, &mut |packet| out.packet(&packet))?;
                 }
             }
-            let now = source.position().saturating_mul(WRITTEN) / source.identity().size.max(1);
-            if now > told {
-                told = now.min(WRITTEN);
-                progress(told);
-            }
-        }
-        for (lane, _) in &mut self.0 {
-            if let Lane::Encode(encode) = lane {
-                encode.finish(film, stop, &mut |packet| out.packet(&packet))?;
-            }
+            tell(source.position().saturating_mul(WRITTEN) / source.identity().size.max(1));
         }
         Ok(())
     }

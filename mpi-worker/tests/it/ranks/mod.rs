@@ -208,6 +208,7 @@ fn plan_without_input() -> Plan {
             last_duration: 1,
             counted: None,
             splices: Vec::new(),
+            runs: Vec::new(),
             upright: String::new(),
             color: color.clone(),
             undecodable: 0,

@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use testbed::clip::{self, Clip};
+use testbed::drive::Drive;
+use testbed::edits;
 use testbed::reference::{frames, probe};
+use testbed::sound::heard;
 
 use super::{driven, exact, folder};
 
@@ -86,10 +89,71 @@ fn edit_lists() {
     let whole = Clip::new("whole.mp4").audio("aac").make(folder.path());
     let mid_gop = folder.path().join("mid-gop.mp4");
     clip::remux(&whole, &mid_gop, "-ss 1.5", "");
-    let plain = Clip::new("plain.mov").audio("aac").make(folder.path());
-    for input in [plain, mid_gop] {
-        exact(&input, 17, &[], "");
-        assert_sound_in_place(&input);
+    exact(&mid_gop, 17, &[], "");
+    assert_sound_in_place(&mid_gop);
+}
+
+/// Where the clip's media begins: behind two pictures of reordering, and one packet of priming.
+const BEGIN: (f64, f64) = (2.0 / 24.0, 1024.0 / 48_000.0);
+
+#[test]
+fn empty_and_multiple_edit_lists() {
+    let folder = folder();
+    let plain = Clip::new("plain.mp4").audio("aac").make(folder.path());
+    // Each edit: length, and where it begins in the film; none is a pause.
+    type Film<'a> = &'a [(f64, Option<f64>)];
+    let at = |picture: u32| Some(f64::from(picture) / 24.0);
+    let late: Film = &[(0.5, None), (4.0, Some(0.0))];
+    let parts: Film = &[(1.0, at(22)), (1.0, at(58))];
+    let again: Film = &[(0.25, None), (1.0, at(46)), (1.0, at(46)), (0.5, at(22))];
+    // Edits that begin between two pictures, and a pause between them.
+    let between: Film = &[(1.0, Some(0.9)), (0.5, None), (1.0, Some(2.4))];
+    let numbers = |film: Film| -> Vec<u32> {
+        let part = |(length, at): &(f64, Option<f64>)| {
+            let first = at.map_or(0, |at| (at * 24.0).ceil() as u32);
+            first..first + if at.is_some() { (length * 24.0) as u32 } else { 0 }
+        };
+        film.iter().flat_map(part).collect()
+    };
+    let times = |film: Film| -> Vec<i64> {
+        let (mut all, mut at) = (Vec::new(), 0.0);
+        for (length, from) in film {
+            let part = from.map_or(Vec::new(), |from| numbers(&[(*length, Some(from))]));
+            let shown = |number: u32| f64::from(number) / 24.0 - from.unwrap_or(0.0) + at;
+            all.extend(part.into_iter().map(|number| (shown(number) * 1000.0).round() as i64));
+            at += length;
+        }
+        let first = all[0];
+        all.into_iter().map(|ms| (ms - first) * 1000).collect()
+    };
+    // When impulses are heard after the first picture, in ms.
+    let clips: [(&str, Film, &[i64]); 4] = [
+        ("late", late, &[0, 1000, 2000, 3000]),
+        ("parts", parts, &[83, 1583]),
+        ("again", again, &[83, 1083, 2083]),
+        ("between", between, &[83, 2083]),
+    ];
+    for (name, film, wanted) in clips {
+        let input = folder.path().join(format!("{name}.mp4"));
+        std::fs::copy(&plain, &input).expect("room");
+        let behind = |begin: f64| -> Vec<_> {
+            film.iter().map(|(length, at)| (*length, at.map(|at| at + begin))).collect()
+        };
+        edits::set(&input, &[(0, &behind(BEGIN.0)), (1, &behind(BEGIN.1))]);
+        // libavformat follows one edit and a pause before it; in longer lists it moves pictures and sound.
+        let (output, _) = match name {
+            "late" => exact(&input, 17, &[], ""),
+            _ => driven(&input, "mkv", &[("plan.chunk_frames", "17")]),
+        };
+        assert_eq!(clip::read_bar_codes(&output), numbers(film), "{name}");
+        let ours = frames(&output, "0:v:0").micros();
+        let mut both = ours.iter().zip(times(film));
+        let late = both.find(|(time, wanted)| (*time - ours[0] - wanted).abs() > 1_000);
+        assert_eq!(late, None, "{name}: a picture's time, and the one that it should have");
+        let ours = heard(&output);
+        let near =
+            ours.iter().zip(wanted).all(|(ours, wanted)| (ours - wanted * 1000).abs() < 1_100);
+        assert!(near && ours.len() == wanted.len(), "{name}: {ours:?}, wants {wanted:?} ms");
     }
 }
 
@@ -100,6 +164,34 @@ fn start_offsets() {
     let input = Clip::new("priming.mkv").audio("aac").make(folder.path());
     exact(&input, 17, &[], "");
     assert_sound_in_place(&input);
+    let plain = Clip::new("plain.mp4").audio("aac").make(folder.path());
+    // How much later the pictures or the sound begin, in ms, and the containers of input and output.
+    let clips = [
+        (700, 0, "mp4", "mkv"),
+        (700, 0, "mkv", "mp4"),
+        (700, 0, "ts", "mp4"),
+        (0, 244, "mov", "mkv"),
+        (0, 244, "ts", "mkv"),
+        (0, 8000, "mp4", "mp4"),
+        (0, 8000, "mkv", "mkv"),
+    ];
+    for (pictures, sound, from, to) in clips {
+        let input = folder.path().join(format!("late-{pictures}-{sound}.{from}"));
+        let seconds = |ms: i64| format!("{:.3}", ms as f64 / 1000.0);
+        let again = format!("-itsoffset {} -i {}", seconds(sound), plain.display());
+        let before = format!("{again} -itsoffset {}", seconds(pictures));
+        clip::remux(&plain, &input, &before, "-map 1:v -map 0:a");
+        let output = input.with_extension(format!("out.{to}"));
+        let set = [("convert.preset", "ultrafast"), ("plan.chunk_frames", "30")];
+        let drive = Drive::new(&input, &output, 3, &set);
+        drive.run().unwrap_or_else(|error| panic!("{}: {error:#}", input.display()));
+        assert_eq!(clip::read_bar_codes(&output), (0..96).collect::<Vec<_>>());
+        let ours = heard(&output);
+        let wanted: Vec<i64> = (0..4).map(|s| (s * 1000 + sound - pictures) * 1000).collect();
+        let near = ours.iter().zip(&wanted).all(|(ours, wanted)| (ours - wanted).abs() < 1_100);
+        let what = format!("{}: {ours:?}, wants {wanted:?}", input.display());
+        assert!(near && ours.len() == wanted.len(), "{what}");
+    }
 }
 
 /// The sound lies as far from the first picture in the output as in the input, to 1 ms. Measured at the
