@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use dvp_worker::{exit, rank, tool};
+use dvp_worker::{exit, media, rank, tool};
 
 /// Plans, encodes and assembles video for the DVP engine. All requests are JSON on stdin.
 #[derive(Parser)]
@@ -29,6 +29,7 @@ enum Command {
 
 fn main() -> ExitCode {
     exit::on_panic();
+    media::silence();
     let code = match Cli::parse().command {
         Command::Plan => tool::plan(),
         Command::Work => rank::work(),

@@ -252,7 +252,8 @@ fn check_pictures(plan: &Plan, stream: &Stream) -> Result<(), String> {
         return Err("sound in a chunk".to_owned());
     };
     let found = (stream.codec.as_str(), *width, *height, format.as_str());
-    if found == (codec, video.width, video.height, video.format.as_str()) {
+    let coded = plan.spec.encode.coded_format(&video.format);
+    if found == (codec, video.width, video.height, &*coded) {
         return Ok(());
     }
     Err(format!("pictures that are {} {width}x{height} {format}", stream.codec))

@@ -37,6 +37,10 @@ pub struct Encoder {
     times: Vec<i64>,
     frames: u32,
     given: u32,
+    /// It was told the end.
+    ended: bool,
+    /// It must be told the end, after a picture at least: SVT-AV1 1.4 hangs at its own end otherwise.
+    wants_end: bool,
     packet: Packet,
 }
 
@@ -68,12 +72,20 @@ impl Encoder {
             }
             let context = NonNull::new(ffi::avcodec_alloc_context3(codec))
                 .ok_or_else(|| Reason::machine("out of memory"))?;
-            let mut encoder =
-                Encoder { context, times, frames: chunk.frames, given: 0, packet: Packet::new()? };
+            let mut encoder = Encoder {
+                context,
+                times,
+                frames: chunk.frames,
+                given: 0,
+                ended: false,
+                wants_end: false,
+                packet: Packet::new()?,
+            };
             let raw = encoder.context.as_mut();
             raw.width = video.width as c_int;
             raw.height = video.height as c_int;
-            raw.pix_fmt = ffi::av_get_pix_fmt(av::c_string(&video.format).as_ptr());
+            let format = plan.spec.encode.coded_format(&video.format);
+            raw.pix_fmt = ffi::av_get_pix_fmt(av::c_string(&format).as_ptr());
             raw.sample_aspect_ratio = av::rational(video.sample_aspect);
             raw.time_base = av::rational(time_base);
             raw.framerate = av::rational(rate);
@@ -85,6 +97,7 @@ impl Encoder {
             let mut options =
                 Dict::new(row.options.iter().map(|(key, value)| (*key, value.as_str())));
             av::check(ffi::avcodec_open2(raw, codec, options.raw())).map_err(failed)?;
+            encoder.wants_end = row.encoder == "libsvtav1";
             if let Some((key, _)) = options.pairs().first() {
                 return Err(Reason::bug(format!("{} knows no option {key}", row.encoder)));
             }
@@ -119,7 +132,7 @@ impl Encoder {
             shape: Shape::Video {
                 width: video.width,
                 height: video.height,
-                format: video.format.clone(),
+                format: plan.spec.encode.coded_format(&video.format).into_owned(),
                 sample_aspect: video.sample_aspect,
                 color: video.color.clone(),
                 delay: video.reorder,
@@ -158,11 +171,17 @@ impl Encoder {
     ) -> Result<(), Reason> {
         let failed = |error: AvError| error.reason(Kind::Job, "the encoder failed");
         let raw_frame = match frame {
-            None => std::ptr::null_mut(),
+            None => {
+                self.ended = true;
+                std::ptr::null_mut()
+            }
             Some(frame) => {
                 let raw = frame.get_mut();
-                // SAFETY: an open context; only a number is read.
-                raw.quality = unsafe { self.context.as_ref() }.global_quality;
+                // SAFETY: an open context; only numbers are read.
+                let context = unsafe { self.context.as_ref() };
+                raw.quality = context.global_quality;
+                // The same samples under the encoder's name for them.
+                raw.format = context.pix_fmt as c_int;
                 raw.pts = *self
                     .times
                     .get(self.given as usize)
@@ -197,9 +216,35 @@ impl Encoder {
     }
 }
 
+impl Encoder {
+    /// Gives it a picture of nothing in particular.
+    fn give_blank(&mut self) -> Result<(), Reason> {
+        let mut frame = Frame::new()?;
+        let raw = frame.get_mut();
+        // SAFETY: an open context, of which numbers are read; libav allocates what size and format say.
+        unsafe {
+            let context = self.context.as_ref();
+            (raw.width, raw.height) = (context.width, context.height);
+            raw.format = context.pix_fmt as c_int;
+            av::check(ffi::av_frame_get_buffer(frame.raw(), 0))
+                .map_err(|error| error.reason(Kind::Machine, "a picture's memory"))?;
+            frame.get_mut().pts = 0;
+            ffi::avcodec_send_frame(self.context.as_ptr(), frame.raw());
+        }
+        Ok(())
+    }
+}
+
 impl Drop for Encoder {
     fn drop(&mut self) {
         let mut raw = self.context.as_ptr();
+        if self.wants_end && !self.ended {
+            if self.given == 0 {
+                let _ = self.give_blank();
+            }
+            // SAFETY: an open context, which takes the end at any time.
+            unsafe { ffi::avcodec_send_frame(raw, std::ptr::null()) };
+        }
         // SAFETY: owned, freed once.
         unsafe { ffi::avcodec_free_context(&mut raw) }
     }

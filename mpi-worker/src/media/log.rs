@@ -2,7 +2,8 @@
 //! quote the last complaint, and counted, so that a decoder's complaint is noticed.
 //!
 //! Unsafe because libav calls back with a C argument list. Sound because the list only goes on to libav's
-//! own formatter, into a buffer of stated size, and nothing here can panic across the C frames.
+//! own formatter, into a buffer of stated size, and nothing here can panic across the C frames. The
+//! environment is changed while no other thread runs.
 #![allow(unsafe_code)]
 
 use std::cell::RefCell;
@@ -30,6 +31,13 @@ struct Heard {
 
 thread_local! {
     static HEARD: RefCell<Heard> = RefCell::default();
+}
+
+/// Silences what writes to stderr by itself and not through libav: SVT-AV1, but for errors. To be called
+/// before any thread starts.
+pub fn silence_others() {
+    // SAFETY: no other thread reads the environment yet.
+    unsafe { std::env::set_var("SVT_LOG", "1") }
 }
 
 /// Takes over libav's log for this process.

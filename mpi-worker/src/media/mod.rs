@@ -65,6 +65,12 @@ pub fn init() {
     av::bound_memory();
 }
 
+/// Silences libraries that write to stderr by themselves. To be called first of all, before any thread
+/// starts.
+pub fn silence() {
+    log::silence_others();
+}
+
 /// Reads a file's headers and the index of its pictures. `progress(done, total)` counts bytes.
 ///
 /// # Errors

@@ -12,7 +12,7 @@ use dvp_model::wire::worker::{PROTOCOL, Versions};
 
 /// Libraries whose bytes decide the bits of an output.
 const DECIDING: &[&str] =
-    &["libav", "libsw", "libx264", "libx265", "libdav1d", "libvpx", "libpostproc"];
+    &["libav", "libsw", "libx264", "libx265", "libSvtAv1Enc", "libdav1d", "libvpx", "libpostproc"];
 
 /// What works here. Read once: the files of a running program do not change under it.
 pub fn versions() -> Versions {

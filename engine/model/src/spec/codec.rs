@@ -15,6 +15,10 @@ pub enum Codec {
     H264,
     /// HEVC (H.265) by x265.
     Hevc,
+    /// AV1 by SVT-AV1.
+    Av1,
+    /// VP9 by libvpx.
+    Vp9,
     /// FFV1 version 3, lossless.
     Ffv1,
     /// Apple ProRes by libavcodec's encoder.
@@ -135,6 +139,56 @@ pub const CODECS: &[Facts] = &[
             default: 28_000,
             compress: 32_000,
             whole: false,
+        }),
+    },
+    Facts {
+        codec: Codec::Av1,
+        name: "av1",
+        encoder: "libsvtav1",
+        lossless: false,
+        intra_only: false,
+        even: true,
+        threads: 16,
+        captions: false,
+        containers: &[Container::Mkv, Container::Mp4],
+        formats: &["yuv420p", "yuvj420p", "yuv420p10le"],
+        presets: &["12", "11", "10", "9", "8", "7", "6", "5", "4", "3", "2", "1", "0"],
+        preset: "8",
+        quality: Some(Quality {
+            range: (1_000, 63_000),
+            default: 35_000,
+            compress: 45_000,
+            whole: true,
+        }),
+    },
+    Facts {
+        codec: Codec::Vp9,
+        name: "vp9",
+        encoder: "libvpx-vp9",
+        lossless: false,
+        intra_only: false,
+        even: false,
+        threads: 16,
+        captions: false,
+        containers: &[Container::Mkv, Container::Mp4],
+        formats: &[
+            "yuv420p",
+            "yuvj420p",
+            "yuv422p",
+            "yuvj422p",
+            "yuv444p",
+            "yuvj444p",
+            "yuv420p10le",
+            "yuv422p10le",
+            "yuv444p10le",
+        ],
+        presets: &["8", "7", "6", "5", "4", "3", "2", "1", "0"],
+        preset: "4",
+        quality: Some(Quality {
+            range: (0, 63_000),
+            default: 31_000,
+            compress: 40_000,
+            whole: true,
         }),
     },
     Facts {
@@ -279,7 +333,7 @@ impl Quality {
 }
 
 /// The choices of `convert.codec`.
-pub const NAMES: &[&str] = &["h264", "hevc", "ffv1", "prores", "mjpeg"];
+pub const NAMES: &[&str] = &["h264", "hevc", "av1", "vp9", "ffv1", "prores", "mjpeg"];
 
 /// The choices of `convert.preset`: those of all codecs.
 pub const PRESETS: &[&str] = &[
@@ -298,6 +352,19 @@ pub const PRESETS: &[&str] = &[
     "hq",
     "4444",
     "4444xq",
+    "12",
+    "11",
+    "10",
+    "9",
+    "8",
+    "7",
+    "6",
+    "5",
+    "4",
+    "3",
+    "2",
+    "1",
+    "0",
 ];
 
 /// The choices of `convert.pixels`.
@@ -324,12 +391,23 @@ impl Encode {
         formats
     }
 
+    /// What the encoder calls a pixel format that goes in: some know a full range only by the colours' word,
+    /// not by the format's name.
+    pub fn coded_format<'a>(&self, format: &'a str) -> std::borrow::Cow<'a, str> {
+        match self.codec {
+            Codec::Av1 | Codec::Vp9 => format.replace("yuvj", "yuv").into(),
+            _ => format.into(),
+        }
+    }
+
     /// Pictures that the encoder may put before one that is shown earlier: the depth of the output's DTS.
     /// x264 and x265 reorder by two (B-pyramid) with every preset but x264's without B-frames.
     pub fn reorder(&self) -> u32 {
         match self.codec {
             Codec::H264 if self.preset == "ultrafast" => 0,
             Codec::H264 | Codec::Hevc => 2,
+            // A picture that is decoded early lies in one packet with the next one that is shown.
+            Codec::Av1 | Codec::Vp9 => 0,
             Codec::Ffv1 | Codec::Prores | Codec::Mjpeg => 0,
         }
     }

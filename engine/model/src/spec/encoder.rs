@@ -26,6 +26,23 @@ impl Encode {
         let options = match self.codec {
             Codec::H264 => self.x264(threads, rate),
             Codec::Hevc => self.x265(threads),
+            Codec::Av1 => vec![
+                ("preset", self.preset.clone()),
+                ("crf", (self.crf_milli / 1000).to_string()),
+                // As many threads as the machine has cores otherwise.
+                ("svtav1-params", format!("lp={}", threads.max(1))),
+            ],
+            Codec::Vp9 => vec![
+                ("deadline", "good".to_owned()),
+                ("cpu-used", self.preset.clone()),
+                ("crf", (self.crf_milli / 1000).to_string()),
+                ("b", "0".to_owned()),
+                ("threads", threads.max(1).to_string()),
+                // Rows side by side: other bits than without, the same with any number of threads.
+                ("row-mt", u32::from(threads > 1).to_string()),
+                ("auto-alt-ref", "1".to_owned()),
+                ("lag-in-frames", "25".to_owned()),
+            ],
             Codec::Ffv1 => vec![
                 // No number of slices: the encoder then chooses one by the picture's size alone.
                 ("level", "3".to_owned()),
@@ -126,6 +143,17 @@ mod tests {
                 assert!(params.split(':').any(|set| set == part), "{part} in {params}");
             }
         }
+    }
+
+    #[test]
+    fn svt_takes_the_plans_threads_not_the_machines() {
+        let row = encode(Codec::Av1, "8", 35_000).row(2, (25, 1));
+        assert_eq!(
+            (option(&row, "svtav1-params"), option(&row, "crf")),
+            ("lp=2".into(), "35".into())
+        );
+        let row = encode(Codec::Vp9, "4", 31_000).row(1, (25, 1));
+        assert_eq!((option(&row, "row-mt"), option(&row, "threads")), ("0".into(), "1".into()));
     }
 
     #[test]

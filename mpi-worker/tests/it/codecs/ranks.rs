@@ -50,6 +50,24 @@ fn h264_in_mov() {
 }
 
 #[test]
+fn av1_in_mp4() {
+    let set = [("convert.codec", "av1"), ("convert.preset", "12")];
+    same_on_all("out.mp4", &set, "yuv420p", "av1,Main,av01,yuv420p");
+}
+
+#[test]
+fn av1_of_10_bits_in_mkv() {
+    let set = [("convert.codec", "av1"), ("convert.preset", "10"), ("convert.crf", "30")];
+    same_on_all("out.mkv", &set, "yuv420p10le", "av1,Main,[0][0][0][0],yuv420p10le");
+}
+
+#[test]
+fn vp9_in_mkv() {
+    let set = [("convert.codec", "vp9"), ("convert.preset", "8")];
+    same_on_all("out.mkv", &set, "yuv444p10le", "vp9,Profile 3,[0][0][0][0],yuv444p10le");
+}
+
+#[test]
 fn prores_in_mov() {
     let set = [("convert.codec", "prores")];
     same_on_all("out.mov", &set, "yuv422p10le", "prores,HQ,apch,yuv422p10le");
