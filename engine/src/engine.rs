@@ -19,7 +19,7 @@ use crate::exec::tag;
 use crate::launch::{mpirun, tool};
 use crate::nodes::cluster::{Access, Cluster};
 use crate::nodes::{line, watch};
-use crate::objects::{Folder, Uploads};
+use crate::objects::{Objects, S3, Uploads, s3};
 use crate::queue::{self, Broker, Queue};
 use crate::run::{Live, dispatch, live};
 use crate::store::{Place, Store, StoreUrl};
@@ -44,6 +44,8 @@ pub struct Settings {
     pub node: NodeName,
     /// RabbitMQ; none: no jobs from a queue.
     pub broker: Option<Broker>,
+    /// S3; none: only files.
+    pub s3: Option<s3::Settings>,
     /// How long things take and last.
     pub timings: Timings,
     /// A rank may be killed on request.
@@ -71,6 +73,8 @@ pub struct Timings {
     pub mesh: Duration,
     /// A rank's silence on a chunk after which the launch is given up.
     pub stall: Duration,
+    /// How often S3 is swept.
+    pub sweep: Duration,
     /// How long objects of failed jobs are kept for a retry.
     pub keep_failed: Duration,
     /// How long the feed of finished jobs is kept.
@@ -88,6 +92,7 @@ impl Default for Timings {
             probe_patience: Duration::from_secs(9),
             mesh: Duration::from_secs(60),
             stall: Duration::from_secs(120),
+            sweep: Duration::from_secs(60),
             keep_failed: Duration::from_secs(7 * 24 * 3600),
             keep_feed: Duration::from_secs(90 * 24 * 3600),
         }
@@ -99,7 +104,7 @@ impl Default for Timings {
 pub struct Engine {
     pub(crate) settings: Arc<Settings>,
     pub(crate) store: Store,
-    pub(crate) objects: Folder,
+    pub(crate) objects: Objects,
     pub(crate) uploads: Uploads,
     /// This start of this engine.
     pub(crate) owner: Arc<str>,
@@ -131,6 +136,9 @@ impl Engine {
         engine.tasks.spawn_until_stop(async move { store.listen().await });
         engine.tasks.spawn(dispatch::serve(engine.clone()));
         queue::start(&engine);
+        if let Some(s3) = engine.objects.s3() {
+            engine.tasks.spawn_until_stop(s3.clone().watch());
+        }
         Ok(engine)
     }
 
@@ -151,7 +159,8 @@ impl Engine {
         let shared = settings.access.shared_dir.as_ref().unwrap_or(&folder).clone();
         let uploads = Uploads::new(shared.join("uploads"));
         let shared = shared.join("objects");
-        let objects = Folder::open(shared.clone()).map_err(|error| {
+        let s3 = settings.s3.clone().map(S3::new).transpose()?;
+        let objects = Objects::open(shared.clone(), s3).map_err(|error| {
             Reason::machine(format!("the folder {} can't be used: {error}", shared.display()))
         })?;
         let store = Store::open(&settings.store).await?;
@@ -185,6 +194,11 @@ impl Engine {
     /// How RabbitMQ stands, where it is used.
     pub fn queue(&self) -> Option<&Queue> {
         self.queue.as_deref()
+    }
+
+    /// Where objects lie.
+    pub fn objects(&self) -> &Objects {
+        &self.objects
     }
 
     /// How it was started.

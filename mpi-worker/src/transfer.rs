@@ -18,7 +18,7 @@ pub fn store(
     put: &Locator,
     make: impl FnOnce(&Path) -> Result<Report, Reason>,
 ) -> Result<Report, Reason> {
-    let Locator::File(place) = put;
+    let Locator::File(place) = put else { return Err(elsewhere(put)) };
     let temporary = Temporary::beside(place.as_path());
     let report = make(&temporary.0)?;
     let written = temporary.flush(place)?;
@@ -35,8 +35,12 @@ pub fn store(
 /// Removes what [`store`] has written so far of the object at `put`, while it is still at it: for a
 /// process that is about to end.
 pub fn abandon(put: &Locator) {
-    let Locator::File(place) = put;
+    let Locator::File(place) = put else { return };
     drop(Temporary::beside(place.as_path()));
+}
+
+fn elsewhere(object: &Locator) -> Reason {
+    Reason::bug(format!("the object {object} is no file"))
 }
 
 /// A file that is removed unless it gets its name.

@@ -10,6 +10,7 @@ pub mod media;
 pub mod node;
 pub mod path;
 pub mod plan;
+pub mod s3;
 pub mod schedule;
 pub mod spec;
 pub mod time;
@@ -17,4 +18,5 @@ pub mod wire;
 
 pub use id::{BatchId, ChunkIndex, Epoch, Item, JobId, NodeName, Rank, RunTag};
 pub use path::FilePath;
+pub use s3::S3Name;
 pub use time::Millis;

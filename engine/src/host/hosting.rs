@@ -259,6 +259,7 @@ fn settings(config: &Config) -> Settings {
         memory: nodes::memory_total(),
         node: NodeName(rustix::system::uname().nodename().to_string_lossy().into_owned()),
         broker: config.broker.clone(),
+        s3: None,
         timings: Timings::default(),
         demo: config.demo,
         access: config.access.clone(),

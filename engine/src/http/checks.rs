@@ -155,14 +155,7 @@ async fn look(app: &App, service: Service) -> Result<Value, Reason> {
     let engine = &app.engine;
     let mut found = match service {
         Service::Database => json!({ "database": engine.store().version().await? }),
-        Service::Storage => {
-            let objects = engine.objects.clone();
-            let place = dvp_model::FilePath::from(objects.root().to_owned()).to_string();
-            let tested = tokio::task::spawn_blocking(move || objects.test()).await;
-            let tested = tested.map_err(|error| Reason::bug(error.to_string()))?;
-            tested.map_err(|error| Reason::machine(format!("the folder {place}: {error}")))?;
-            json!({ "storage": format!("folder {place}") })
-        }
+        Service::Storage => json!({ "storage": engine.objects.test().await? }),
         Service::Queue => match engine.queue() {
             Some(queue) => json!({ "queue": queue.test().await? }),
             None => {

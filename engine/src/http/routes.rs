@@ -244,9 +244,13 @@ pub(super) async fn status(app: &App) -> Result<StatusReply, Reason> {
         Some(word) => word.map(|version| format!("Open MPI {version}")),
         None => Ok("Open MPI".to_owned()),
     };
+    let objects = match app.engine.objects().s3() {
+        Some(s3) => s3.health().service(at),
+        None => service("objects", Ok("folder".to_owned())),
+    };
     let mut services = vec![
         service("store", store.version().await.map_err(Reason::from)),
-        service("objects", Ok("folder".to_owned())),
+        objects,
         service("launch", launch),
     ];
     let queue = app.engine.queue();

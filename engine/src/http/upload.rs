@@ -183,7 +183,7 @@ async fn write(
 
 /// Whether there is room for more.
 fn room(app: &App) -> Result<(), Reason> {
-    let folder = app.engine.objects.root();
+    let folder = app.engine.objects.folder();
     let found = rustix::fs::statvfs(folder)
         .map_err(|error| Reason::machine(format!("{}: {error}", folder.display())))?;
     match found.f_bavail * found.f_frsize > SPARE {

@@ -297,12 +297,12 @@ async fn clock(engine: &Engine, member: &Member) -> Result<String, Reason> {
 /// A file that the engine writes where objects lie is seen by the node.
 async fn shared_folder(engine: &Engine, member: &Member) -> Result<String, Reason> {
     let name = format!(".dvp-{}", uuid::Uuid::new_v4().simple());
-    let path = engine.objects.root().join(&name);
+    let path = engine.objects.folder().join(&name);
     let cannot = |error: std::io::Error| {
         Reason::machine(format!("{} can't be written: {error}", path.display()))
     };
     std::fs::write(&path, &name).map_err(cannot)?;
-    let place = engine.objects.root().display().to_string();
+    let place = engine.objects.folder().display().to_string();
     let quoted = ssh::quoted(path.as_os_str());
     let script = format!("f={}; cat \"$f\" && rm \"$f\"", quoted.to_string_lossy());
     let said = ask(engine, member, &ssh::script(&script), &[], PATIENCE).await;

@@ -1,11 +1,12 @@
-//! A local object folder: `objects/<job>/<epoch>.<item>.<attempt>`.
+//! Objects as files: `objects/<job>/<name>`.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use dvp_model::error::Reason;
 use dvp_model::wire::worker::Locator;
-use dvp_model::{Item, JobId, RunTag};
+use dvp_model::{FilePath, JobId};
 
 /// The folder that holds all objects.
 #[derive(Clone, Debug)]
@@ -28,18 +29,14 @@ impl Folder {
         &self.root
     }
 
-    /// Where an attempt at an item puts its object. The job's folder is made.
+    /// Where the object `name` of a job lies. The job's folder is made.
     ///
     /// # Errors
     /// When it can't be made.
-    pub fn put(&self, run: &RunTag, item: Item, attempt: u32) -> io::Result<Locator> {
-        let folder = self.of_job(run.job);
+    pub fn put(&self, job: JobId, name: &str) -> io::Result<Locator> {
+        let folder = self.of_job(job);
         fs::create_dir_all(&folder)?;
-        let item = match item {
-            Item::Sound => "sound".to_owned(),
-            Item::Chunk(index) => format!("chunk{index}"),
-        };
-        Ok(Locator::File(folder.join(format!("{}.{item}.{attempt}", run.epoch)).into()))
+        Ok(Locator::File(folder.join(name).into()))
     }
 
     /// Writes something, reads it, removes it.
@@ -57,14 +54,16 @@ impl Folder {
         }
     }
 
-    /// Every file of a job, accepted or not.
-    pub fn files(&self, job: JobId) -> Vec<PathBuf> {
+    /// Every file of a job, and its bytes.
+    pub fn list(&self, job: JobId) -> Vec<(Locator, u64)> {
         let Ok(entries) = fs::read_dir(self.of_job(job)) else { return Vec::new() };
-        entries.flatten().map(|entry| entry.path()).collect()
+        let sized = |entry: fs::DirEntry| Some((entry.path(), entry.metadata().ok()?.len()));
+        let found = entries.flatten().filter_map(sized);
+        found.map(|(path, bytes)| (Locator::File(path.into()), bytes)).collect()
     }
 
     /// Removes these files of a job, and its folder if nothing else is in it.
-    pub fn remove(&self, job: JobId, files: &[PathBuf]) {
+    pub fn remove<'a>(&self, job: JobId, files: impl Iterator<Item = &'a Path>) {
         for path in files {
             if let Err(error) = fs::remove_file(path)
                 && error.kind() != io::ErrorKind::NotFound
@@ -91,32 +90,14 @@ impl Folder {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use dvp_model::{ChunkIndex, Epoch};
-
-    #[test]
-    fn removes_what_it_is_told_and_empty_folders() {
-        let dir = tempfile::tempdir().unwrap();
-        let folder = Folder::open(dir.path().join("objects")).unwrap();
-        let run = |epoch| RunTag { job: JobId(uuid::Uuid::from_u128(7)), epoch: Epoch(epoch) };
-        let item = Item::Chunk(ChunkIndex(4));
-        let mut paths = Vec::new();
-        for locator in [
-            folder.put(&run(1), item, 1).unwrap(),
-            folder.put(&run(2), item, 2).unwrap(),
-            folder.put(&run(2), Item::Sound, 1).unwrap(),
-        ] {
-            let Locator::File(path) = locator;
-            fs::write(&path, "x").unwrap();
-            paths.push(path.0);
-        }
-        assert_eq!(folder.jobs().unwrap(), [run(1).job]);
-        assert_eq!(folder.files(run(1).job).len(), 3);
-        folder.remove(run(1).job, &[paths[0].clone(), paths[2].clone()]);
-        assert_eq!(folder.files(run(1).job), [paths[1].clone()]);
-        folder.remove(run(1).job, &paths);
-        assert!(folder.jobs().unwrap().is_empty());
+/// Bytes of a file; none when it is not there.
+///
+/// # Errors
+/// When it can't be looked at.
+pub fn size(path: &FilePath) -> Result<Option<u64>, Reason> {
+    match fs::metadata(path) {
+        Ok(found) => Ok(Some(found.len())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Reason::machine(format!("the object {path} can't be read: {error}"))),
     }
 }

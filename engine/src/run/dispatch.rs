@@ -59,6 +59,7 @@ impl Drop for Mark {
 /// Acts until the engine stops.
 pub async fn serve(engine: Engine) {
     let active = Active::default();
+    engine.tasks.spawn_until_stop(sweep::serve(engine.clone(), active.clone()));
     let mut commits = engine.store.commits();
     let mut poll = tokio::time::interval(engine.settings.timings.poll);
     let mut trim = tokio::time::interval(TRIM);
@@ -86,8 +87,7 @@ async fn round(engine: &Engine, active: &Active) -> Result<(), StoreError> {
     wake(engine).await?;
     let queued = engine.store.jobs_in(StateName::Queued).await?;
     begin_plans(engine, active, &queued, &leased);
-    start_runs(engine, active, &queued).await?;
-    sweep::sweep(engine, active).await
+    start_runs(engine, active, &queued).await
 }
 
 /// Waiting jobs whose moment has come go back into the queue.

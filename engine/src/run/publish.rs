@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 
 use super::End;
 use super::supervise::{Run, check_input};
+use crate::reconcile::sweep;
 use crate::store::Publication;
 
 /// Space that is left free beside what is written, bytes.
@@ -270,7 +271,7 @@ pub(super) async fn publish(
     let _ = run.target.clear();
     placed?;
     // The file is what counts now: should the next write be lost, its hash is recognised.
-    engine.objects.remove(run.id, &engine.objects.files(run.id));
+    sweep::remove_all(engine, run.id).await;
     let complete = |job: &mut Job, now: Millis| {
         job.state = step(&job.state, Event::Complete(run.epoch), now)?;
         job.output = Some(publication.output.clone());

@@ -1,7 +1,7 @@
 //! One run of a job, from its claim to its end: checks that the plan still holds, works, assembles,
 //! publishes; then writes down how it ended and gives the lease back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
@@ -152,7 +152,7 @@ impl Run<'_> {
         rows: &[LedgerRow],
     ) -> Result<Publication, tool::Failure> {
         let objects: Vec<Accepted> = rows.iter().filter_map(|row| row.accepted.clone()).collect();
-        all_there(&objects)?;
+        all_there(&objects, &self.engine.objects.list(self.id).await?)?;
         let bytes: u64 = objects.iter().map(|accepted| accepted.report.size).sum();
         self.target.check(self.job.force)?;
         self.target.clear()?;
@@ -335,12 +335,9 @@ fn entries_of(state: &State) -> Vec<What> {
 }
 
 /// Finds objects that are gone or cut off, all at once; what is in them the assembly itself checks.
-fn all_there(objects: &[Accepted]) -> Result<(), tool::Failure> {
-    let lacks = |accepted: &&Accepted| {
-        let Locator::File(path) = &accepted.object;
-        let size = std::fs::metadata(path.as_path()).map(|found| found.len());
-        size.ok() != Some(accepted.report.size)
-    };
+fn all_there(objects: &[Accepted], found: &[(Locator, u64)]) -> Result<(), tool::Failure> {
+    let found: BTreeMap<&Locator, u64> = found.iter().map(|(it, bytes)| (it, *bytes)).collect();
+    let lacks = |accepted: &&Accepted| found.get(&accepted.object) != Some(&accepted.report.size);
     let damaged: Vec<Item> = objects.iter().filter(lacks).map(|accepted| accepted.item).collect();
     match damaged.first() {
         None => Ok(()),

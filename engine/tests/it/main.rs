@@ -4,6 +4,7 @@
 mod files;
 mod host;
 mod http;
+mod objects;
 mod queue;
 mod run;
 mod store;

@@ -57,8 +57,11 @@ pub fn assemble(
 
 /// Where an accepted object lies.
 pub fn place(accepted: &Accepted) -> &Path {
-    let Locator::File(path) = &accepted.object;
-    path.as_path()
+    match &accepted.object {
+        Locator::File(path) => path.as_path(),
+        // Nothing is stored there yet: it is missing, by its name.
+        Locator::S3(name) => Path::new(name.key()),
+    }
 }
 
 /// An output that is not whole yet: removed unless kept.

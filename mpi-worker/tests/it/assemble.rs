@@ -69,7 +69,7 @@ impl Film {
     /// Reads a chunk's packets, changes them, and writes them as if they had been accepted so.
     fn rewrite(&mut self, chunk: u32, change: impl FnOnce(&mut Vec<Packet>, &mut Vec<u8>)) {
         let accepted = self.object(chunk);
-        let Locator::File(path) = accepted.object.clone();
+        let path = file(&accepted.object).clone();
         let mut reader = Reader::open(path.as_path()).expect("an object");
         let mut header = reader.header().clone();
         let mut packets: Vec<Packet> =
@@ -91,8 +91,15 @@ impl Film {
     }
 
     fn object_path(&mut self, chunk: u32) -> PathBuf {
-        let Locator::File(path) = &self.object(chunk).object;
+        let path = file(&self.object(chunk).object);
         path.as_path().to_owned()
+    }
+}
+
+fn file(object: &Locator) -> &dvp_model::FilePath {
+    match object {
+        Locator::File(path) => path,
+        Locator::S3(name) => panic!("{name} is no file"),
     }
 }
 
@@ -422,7 +429,7 @@ fn tracks_keep_their_languages() {
 fn damaged_sound_is_named() {
     let mut film = Film::make(&clip_with_sound(), "mp4", &[SHORT, ("convert.audio", "copy")]);
     let sound = film.request.objects.iter_mut().find(|accepted| accepted.item == Item::Sound);
-    let Locator::File(path) = sound.expect("the sound").object.clone();
+    let path = file(&sound.expect("the sound").object).clone();
     let mut bytes = std::fs::read(&path).expect("an object");
     let middle = bytes.len() / 2;
     bytes[middle] ^= 4;

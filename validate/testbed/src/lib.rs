@@ -5,6 +5,7 @@ pub mod clip;
 pub mod drive;
 pub mod edits;
 pub mod faults;
+pub mod minio;
 pub mod mpi;
 pub mod postgres;
 pub mod python;

@@ -2,12 +2,15 @@
 //! object a line on stdout; `dvp-worker work` speaks lines both ways on rank 0's stdin and stdout.
 //! Nothing that a user named travels in an argv.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::Reason;
 use crate::id::{Item, Rank, RunTag};
 use crate::path::FilePath;
 use crate::plan::Plan;
+use crate::s3::S3Name;
 use crate::spec::Spec;
 
 /// Version of everything in this file. Another one is refused by name.
@@ -40,12 +43,23 @@ pub struct PlanRequest {
     pub spec: Spec,
 }
 
-/// Where an object lies. A folder now, a presigned URL later.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Where an object lies.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Locator {
     /// A file on this machine, or on a mount that all nodes share.
     File(FilePath),
+    /// An object in S3: workers reach it by URLs that they ask for.
+    S3(S3Name),
+}
+
+impl fmt::Display for Locator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Locator::File(path) => path.fmt(f),
+            Locator::S3(name) => name.fmt(f),
+        }
+    }
 }
 
 /// Lines of `plan` and `assemble` on stdout. The last line is `planned`, `assembled` or `failed`.

@@ -3,7 +3,7 @@
 use dvp_model::error::Reason;
 use dvp_model::job::{Job, seam};
 use dvp_model::wire::feed::What;
-use dvp_model::wire::worker::{Accepted, Locator, Report};
+use dvp_model::wire::worker::{Accepted, Report};
 use dvp_model::{ChunkIndex, Item, Rank};
 use tokio::time::Instant;
 
@@ -23,9 +23,15 @@ impl Work<'_> {
             return self.twice(item, &report).await;
         }
         let (engine, run) = (self.run.engine, self.run);
-        let put = engine.objects.put(&run.tag, item, attempt);
-        let object = put.map_err(|error| Reason::machine(format!("the object folder: {error}")))?;
-        self.check_report(item, &report, &object)?;
+        let object = engine.objects.put(&run.tag, item, attempt)?;
+        if engine.objects.size(&object).await? != Some(report.size) {
+            let reason = Reason::machine(format!(
+                "the object of {item} is not what its rank wrote ({} bytes): does the place of {object} work?",
+                report.size
+            ));
+            return Err(End::Retry { reason, blame: true });
+        }
+        self.check_report(item, &report)?;
         let accepted = Accepted { item, object, sha256: report.sha256.clone(), report };
         let edit = |job: &mut Job, _| {
             match item {
@@ -77,17 +83,8 @@ impl Work<'_> {
         }
     }
 
-    /// What a rank says of an item must fit the plan, the file, and its neighbours.
-    fn check_report(&self, item: Item, report: &Report, object: &Locator) -> Result<(), End> {
-        let Locator::File(path) = object;
-        let size = std::fs::metadata(path.as_path()).map(|found| found.len());
-        if size.as_ref().ok() != Some(&report.size) {
-            let reason = Reason::machine(format!(
-                "the object of {item} is not what its rank wrote ({} bytes): is {path} on a disk that works?",
-                report.size
-            ));
-            return Err(End::Retry { reason, blame: true });
-        }
+    /// What a rank says of an item must fit the plan and its neighbours.
+    fn check_report(&self, item: Item, report: &Report) -> Result<(), End> {
         let Item::Chunk(index) = item else { return Ok(()) };
         let planned = self.plan.chunks.get(index.0 as usize).map(|chunk| u64::from(chunk.frames));
         if planned != Some(report.frames) {

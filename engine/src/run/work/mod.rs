@@ -44,7 +44,9 @@ pub(super) async fn work(run: &Run<'_>, plan: &Arc<Plan>, rows: &[LedgerRow]) ->
     let settings = &run.engine.settings;
     let left = rows.iter().filter(|row| row.accepted.is_none()).count() as u32;
     let frames_left = plan.frames().saturating_sub(accepted_frames(rows));
-    check_space(run.engine.objects.root(), work_space(plan, frames_left))?;
+    if let Some(root) = run.engine.objects.root() {
+        check_space(root, work_space(plan, frames_left))?;
+    }
     if !run.places.is_empty() {
         return work_spread(run, plan, rows).await;
     }
@@ -341,10 +343,7 @@ impl<'a> Work<'a> {
         let write = || engine.store.ledger_hand_out(run.id, run.epoch, &engine.owner, &items);
         run.guard.persist(write).await?;
         for Hand { rank, item, attempt } in hands {
-            let put = engine.objects.put(&run.tag, item, attempt).map_err(|error| {
-                let folder = engine.objects.root().display();
-                Reason::machine(format!("the object folder {folder} can't be written: {error}"))
-            })?;
+            let put = engine.objects.put(&run.tag, item, attempt)?;
             self.moved.insert(rank, Instant::now());
             run.with_live(|live| {
                 live.in_hand.insert(item, (rank, 0));

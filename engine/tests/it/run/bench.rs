@@ -75,6 +75,7 @@ impl Bench {
             memory: 64 << 30,
             node: NodeName("here".into()),
             broker: None,
+            s3: None,
             timings: Timings { poll: Duration::from_millis(200), ..Timings::default() },
             demo: true,
             access: Default::default(),

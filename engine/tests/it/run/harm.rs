@@ -1,6 +1,6 @@
 //! Cancelled, held, damaged, changed, poisoned, in the way: what a person or the world may do to a job.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use dvp_engine::jobs::{command, submit};
@@ -9,6 +9,7 @@ use dvp_engine::{Engine, Settings, Store, StoreUrl, Timings};
 use dvp_model::error::Kind;
 use dvp_model::job::{Job, Output, Phase, State, StateName, Submission};
 use dvp_model::wire::feed::What;
+use dvp_model::wire::worker::Locator;
 use dvp_model::{ChunkIndex, Epoch, Item, JobId};
 use rustix::process::Signal;
 use testbed::clip::Clip;
@@ -80,15 +81,27 @@ async fn hold_and_release_keep_what_was_accepted() {
     engine.shutdown(LIMIT).await;
 }
 
-/// Holds a job with something accepted, lets `change` do harm meanwhile, and releases it.
-async fn harmed_while_held(bench: &Bench, engine: &Engine, change: impl FnOnce(&Path)) -> JobId {
+fn file(object: &Locator) -> Option<PathBuf> {
+    match object {
+        Locator::File(path) => Some(path.as_path().to_owned()),
+        Locator::S3(_) => None,
+    }
+}
+
+/// Holds a job with something accepted, lets `change` do harm to chunks that are accepted, and releases it.
+async fn harmed_while_held(
+    bench: &Bench,
+    engine: &Engine,
+    change: impl FnOnce(Vec<PathBuf>),
+) -> JobId {
     let store = engine.store();
     let id = bench.submit(store, "harmed.mkv", LOSSLESS).await;
     accepted(store, id, 2).await;
     command::hold(store, id).await.unwrap();
     end(store, id, StateName::Held).await;
-    let objects = bench.folder.path().join("data/objects").join(id.to_string());
-    change(&objects);
+    let rows = store.ledger_read(id).await.unwrap().into_iter();
+    let chunks = rows.filter(|row| row.item != Item::Sound).filter_map(|row| row.accepted);
+    change(chunks.filter_map(|accepted| file(&accepted.object)).collect());
     command::release(store, id).await.unwrap();
     id
 }
@@ -98,13 +111,7 @@ async fn damaged_objects_are_computed_again() {
     let bench = Bench::slow();
     let right = bench.undisturbed("harmed.mkv", LOSSLESS).await;
     let engine = bench.engine().await;
-    let id = harmed_while_held(&bench, &engine, |objects| {
-        let mut chunks: Vec<PathBuf> = std::fs::read_dir(objects)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .filter(|path| path.to_string_lossy().contains("chunk"))
-            .collect();
-        chunks.sort();
+    let id = harmed_while_held(&bench, &engine, |chunks| {
         faults::flip_byte(&chunks[0]).unwrap();
         faults::truncate(&chunks[1], 0.5).unwrap();
     })

@@ -137,6 +137,7 @@ const PLACES: &[(&str, &str, &[&str])] = &[
     ("engine/src", "tokio::spawn", &["tasks.rs"]),
     ("engine/src", "env::var", &["config/layers.rs", "exec/local.rs"]),
     ("engine/src", "sqlx::", &["store/db.rs", "store/mod.rs"]),
+    ("engine/src", "aws_sdk_s3::", &["objects/s3.rs", "objects/multipart.rs", "objects/health.rs"]),
     ("tui/src", "Command::new", &["demo/clip.rs"]),
     ("tui/src", "env::var", &["demo/clip.rs", "terminal.rs"]),
     ("mpi-worker/src", "Command::new", &[]),
