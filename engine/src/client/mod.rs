@@ -78,7 +78,7 @@ enum Failure {
 impl Way {
     /// The way over a socket. Nothing is sent yet.
     pub(crate) fn socket(path: &Path) -> Result<Self, Reason> {
-        let client = reqwest::Client::builder()
+        let client = http()
             .unix_socket(path)
             .connect_timeout(Duration::from_secs(2))
             .pool_idle_timeout(Duration::from_secs(5))
@@ -89,9 +89,7 @@ impl Way {
 
     /// The way to an engine elsewhere. Nothing is sent yet.
     pub(crate) fn remote(remote: &Remote) -> Result<Self, Reason> {
-        // Set by whoever comes first; any is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
+        let client = http()
             .connect_timeout(Duration::from_secs(10))
             .redirect(reqwest::redirect::Policy::none())
             .build()
@@ -131,6 +129,13 @@ impl Way {
             Err(_) => Err(Failure::Silent(patience)),
         }
     }
+}
+
+/// An HTTP client to be set up further; without this none can be built, not even for a socket.
+pub(crate) fn http() -> reqwest::ClientBuilder {
+    // Set by whoever comes first; any is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
 }
 
 fn no_client(error: reqwest::Error) -> Reason {

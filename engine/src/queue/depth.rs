@@ -43,7 +43,7 @@ pub(super) struct Api<'a> {
 
 impl<'a> Api<'a> {
     pub(super) fn new(broker: &'a Broker) -> Result<Self, Reason> {
-        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build();
+        let client = crate::client::http().no_proxy().timeout(PATIENCE).build();
         let client = client.map_err(|error| Reason::bug(format!("no HTTP client: {error}")))?;
         Ok(Self { broker, client })
     }
