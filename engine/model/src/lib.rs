@@ -14,6 +14,7 @@ pub mod s3;
 pub mod schedule;
 pub mod spec;
 pub mod time;
+pub mod validate;
 pub mod wire;
 
 pub use id::{BatchId, ChunkIndex, Epoch, Item, JobId, NodeName, Rank, RunTag};

@@ -57,6 +57,19 @@ pub const KEYS: &[Key] = &[
         secret: true,
         ..key("database", "", "PostgreSQL's URL (default: an SQLite file in data_dir)")
     },
+    named(
+        "postgres_host",
+        "POSTGRES_HOST",
+        "",
+        "PostgreSQL's host, where database names no whole URL (default: none)",
+    ),
+    named("postgres_port", "POSTGRES_PORT", "5432", "its port"),
+    named("postgres_user", "POSTGRES_USER", "dbuser", "its user"),
+    Key {
+        secret: true,
+        ..named("postgres_password", "POSTGRES_PASSWORD", "", "the user's password")
+    },
+    named("postgres_db", "POSTGRES_DB", "dvp", "its database"),
     key("listen", "", "TCP address of the API, 127.0.0.1:8000 for example (default: none)"),
     Key {
         flag: Some("--connect"),
@@ -92,6 +105,7 @@ pub const KEYS: &[Key] = &[
     ),
     key("network", "", "the network that ranks speak over, such as 10.0.0.0/24"),
     key("shared_dir", "", "a folder that all nodes mount; objects lie in it (default: data_dir)"),
+    key("setup", "plain", "whose commands hints name: plain, or compose for the containers' own"),
     key("linger_s", "60", "seconds a background engine stays after its last job and client"),
     key("log", "info", "what is logged, in tracing's filter syntax"),
 ];

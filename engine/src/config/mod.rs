@@ -5,6 +5,7 @@ mod broker;
 mod keys;
 mod layers;
 mod places;
+mod postgres;
 mod remote;
 
 use std::ffi::OsString;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 
 use dvp_model::NodeName;
 use dvp_model::error::Reason;
+use dvp_model::validate::Setup;
 use dvp_model::wire::api::Errors;
 
 use crate::queue::Broker;
@@ -46,6 +48,8 @@ pub struct Config {
     pub connect: Option<Remote>,
     /// The largest film that may be uploaded, bytes.
     pub upload_bytes: u64,
+    /// Whose commands hints name.
+    pub setup: Setup,
     /// RabbitMQ; none: no jobs from a queue.
     pub broker: Option<Broker>,
     /// How the machines of the cluster are reached.
@@ -109,6 +113,11 @@ impl Config {
         errors: &mut Vec<Reason>,
     ) -> Option<Self> {
         let of = |name: &str| entries.iter().find(|entry| entry.key == name);
+        let text_of = |name: &str| {
+            of(name)
+                .map(|entry| entry.value.to_string_lossy().trim().to_owned())
+                .unwrap_or_default()
+        };
         let number = |name: &str, most: u64, errors: &mut Vec<Reason>| -> Option<u64> {
             let entry = of(name).filter(|entry| !entry.value.is_empty())?;
             let number = entry.value.to_str().and_then(|text| text.trim().parse().ok());
@@ -137,6 +146,15 @@ impl Config {
             address
         });
         let connect = remote::read(&entries, errors);
+        let setup = match text_of("setup").as_str() {
+            "" | "plain" => Setup::Plain,
+            "compose" => Setup::Compose,
+            _ => {
+                errors.push(Reason::spec("setup is neither plain nor compose"));
+                Setup::Plain
+            }
+        };
+        let by_parts = postgres::read(&entries, errors);
         let broker = broker::read(&entries, errors);
         let path = |name: &str| of(name).map(|entry| PathBuf::from(&entry.value));
         let text = |name: &str| of(name).map(|entry| entry.value.to_string_lossy().into_owned());
@@ -161,7 +179,7 @@ impl Config {
             mpirun: places::absolute(path("mpirun")?),
             search_path: env.get("PATH").cloned().unwrap_or_default(),
             slots,
-            database: text("database").filter(|text| !text.is_empty()),
+            database: text("database").filter(|text| !text.is_empty()).or(by_parts),
             listen,
             connect,
             broker,
@@ -176,6 +194,7 @@ impl Config {
                 sockets: Some(places::ssh_sockets(&data_dir, env)),
             },
             upload_bytes: upload_gib << 30,
+            setup,
             linger_s,
             log: text("log").unwrap_or_default(),
             demo: false,

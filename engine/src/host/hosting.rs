@@ -242,7 +242,7 @@ async fn listen(
 
 fn standing(config: &Config, background: bool) -> Standing {
     let data_dir = config.data_dir.clone().into();
-    Standing { background, data_dir, upload_limit: config.upload_bytes }
+    Standing { background, data_dir, upload_limit: config.upload_bytes, setup: config.setup }
 }
 
 fn settings(config: &Config) -> Settings {

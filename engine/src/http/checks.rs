@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(25);
 
 /// What may be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Service {
+pub(super) enum Service {
     Database,
     Storage,
     Queue,
@@ -121,7 +121,7 @@ fn written(asked: Result<Value, Reason>) -> Response {
 }
 
 /// The service's answer: the last one while it is fresh, else a new one. Whoever comes meanwhile waits for it.
-async fn ask(app: &Arc<App>, service: Service) -> Result<Value, Reason> {
+pub(super) async fn ask(app: &Arc<App>, service: Service) -> Result<Value, Reason> {
     let known = app.checks.known[service as usize].clone().lock_owned().await;
     if let Some((at, answer)) = known.as_ref()
         && at.elapsed() < FRESH

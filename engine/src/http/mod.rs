@@ -12,6 +12,7 @@ mod openapi;
 mod routes;
 mod serve;
 mod upload;
+mod validate;
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;

@@ -8,10 +8,11 @@ use dvp_model::error::Reason;
 use dvp_model::node::{Duty, Member, Node};
 use dvp_model::schedule::parallelism;
 use dvp_model::time::Millis;
+use dvp_model::validate::Setup;
 use dvp_model::wire::api::{
     Cancel, DryRun, DryRunReply, Errors, Feed, Find, Hold, JobGet, Jobs, KillRank, Mesh, NodeAdd,
     NodeCheck, NodeDrain, NodeRemove, NodeUndrain, Nodes, Release, Retry, Service, SetPriority,
-    Status, StatusReply, Stop, Stopping, Submit, SubmitAll, UploadBegin, UploadEnd,
+    Status, StatusReply, Stop, Stopping, Submit, SubmitAll, UploadBegin, UploadEnd, Validate,
 };
 use dvp_model::wire::feed::Entry;
 use dvp_model::wire::worker::PlanRequest;
@@ -19,7 +20,7 @@ use dvp_model::{FilePath, NodeName};
 use tokio_util::sync::CancellationToken;
 
 use super::checks::Checks;
-use super::{Activity, Routes, upload};
+use super::{Activity, Routes, upload, validate};
 use crate::engine::Engine;
 use crate::jobs::{command, submit};
 use crate::nodes::{self, ladder};
@@ -62,6 +63,8 @@ pub struct Standing {
     pub data_dir: FilePath,
     /// The largest film that may be uploaded, bytes.
     pub upload_limit: u64,
+    /// Whose commands hints name.
+    pub setup: Setup,
 }
 
 impl App {
@@ -146,6 +149,9 @@ pub fn router(app: Arc<App>) -> Router {
             app.engine.cluster.refresh(&app.engine).await?;
             Ok(removed)
         })
+        .call::<Validate, _, _>(
+            |app, call| async move { Ok(validate::validate(&app, call).await?) },
+        )
         .call::<Status, _, _>(|app, _| async move { Ok(status(&app).await?) })
         .call::<KillRank, _, _>(|app, call| async move { Ok(app.engine.kill_rank(call.id).await?) })
         .call::<Stop, _, _>(|app, _| async move {

@@ -4,13 +4,20 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dvp_model::error::Reason;
+use dvp_model::node::Member;
 use dvp_model::path::printable;
+use dvp_model::{Epoch, JobId, RunTag};
+use futures::future::join_all;
 
+use super::spread::{self, Spread};
 use crate::engine::Engine;
-use crate::exec::{Invocation, local};
+use crate::exec::{Invocation, Said, local};
+use crate::nodes::{line, prepare, watch};
 
-/// Processes that are started on this machine.
-const PROCESSES: usize = 2;
+/// Processes that are started on each machine, at most.
+const EACH: u32 = 2;
+/// Machines that are tried at once, at most.
+const MACHINES: usize = 64;
 /// How long they may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -18,18 +25,22 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hello {
     /// Processes that said their host's name.
-    pub processes: usize,
+    pub processes: u32,
     /// The hosts, each once.
     pub hosts: BTreeSet<String>,
 }
 
-/// Starts `hostname` under mpirun and counts who answers.
+/// Starts `hostname` under mpirun, on the nodes of the cluster or, without any, here, and counts who answers.
 ///
 /// # Errors
 /// What mpirun says, or that fewer answered than were started.
 pub async fn hello(engine: &Engine) -> Result<Hello, Reason> {
+    if engine.cluster.is_empty() { here(engine).await } else { over_nodes(engine).await }
+}
+
+async fn here(engine: &Engine) -> Result<Hello, Reason> {
     let mpirun = &engine.settings().mpirun;
-    let number = PROCESSES.to_string();
+    let number = EACH.to_string();
     let mut args = vec!["-np", &number, "--oversubscribe", "--bind-to", "none"];
     args.extend(["--mca", "btl", "self,vader", "hostname"]);
     if rustix::process::getuid().is_root() {
@@ -37,17 +48,64 @@ pub async fn hello(engine: &Engine) -> Result<Hello, Reason> {
     }
     let args = args.into_iter().map(Into::into).collect();
     let invocation = Invocation { program: mpirun.clone(), args, env: Vec::new() };
-    let said = local::ask(&invocation, &[], PATIENCE).await?;
-    let hosts: Vec<&str> =
-        said.out.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    if !said.is_good() || hosts.len() != PROCESSES {
+    heard(EACH, &local::ask(&invocation, &[], PATIENCE).await?)
+}
+
+/// The head first, as jobs have it.
+fn members(engine: &Engine) -> Vec<Member> {
+    let cluster = &engine.cluster;
+    let mut members = cluster.up();
+    members.retain(|member| member.slots > 0 && cluster.is_fit(&member.name));
+    let head = engine.settings().access.head.as_ref();
+    members.sort_by_key(|member| Some(&member.name) != head);
+    members.truncate(MACHINES);
+    members
+}
+
+async fn over_nodes(engine: &Engine) -> Result<Hello, Reason> {
+    let members = members(engine);
+    let Some(head) = members.first() else {
+        return Err(Reason::machine(
+            "no node can be given work: `dvp-console nodes` says why, `nodes check` tries again",
+        ));
+    };
+    let launch = Spread {
+        run: RunTag { job: JobId(uuid::Uuid::new_v4()), epoch: Epoch(0) },
+        places: members.iter().map(|member| (member.clone(), member.slots.min(EACH))).collect(),
+        root: head.user == "root",
+        network: engine.settings().access.network.clone(),
+    };
+    let said = start(engine, head, &launch, &members).await;
+    watch::reap(engine, &launch.run, &members).await;
+    heard(launch.ranks(), &said?)
+}
+
+async fn start(
+    engine: &Engine,
+    head: &Member,
+    launch: &Spread,
+    members: &[Member],
+) -> Result<Said, Reason> {
+    let known_hosts = prepare::known_hosts(engine, members.iter())?;
+    let each = members.iter().map(|member| {
+        let known_hosts = (member.name == head.name).then_some(&*known_hosts);
+        prepare::folder(engine, member, launch, known_hosts)
+    });
+    join_all(each).await.into_iter().collect::<Result<(), Reason>>()?;
+    let connection = line::connect(engine, head, Vec::new()).await?;
+    let hostname = spread::invocation(launch, connection.agent_there(), "hostname");
+    connection.ask(&hostname, &[], PATIENCE).await
+}
+
+fn heard(processes: u32, said: &Said) -> Result<Hello, Reason> {
+    let hosts = || said.out.lines().map(str::trim).filter(|line| !line.is_empty());
+    if !said.is_good() || hosts().count() != processes as usize {
         return Err(Reason::machine(format!(
-            "mpirun started {PROCESSES} processes and {} answered: {}; try \
-             'mpirun -np {PROCESSES} hostname'",
-            hosts.len(),
+            "mpirun started {processes} processes and {} answered: {}; try \
+             'mpirun -np {processes} hostname' there",
+            hosts().count(),
             said.last_words()
         )));
     }
-    let hosts = hosts.iter().map(|host| printable(host)).collect();
-    Ok(Hello { processes: PROCESSES, hosts })
+    Ok(Hello { processes, hosts: hosts().map(printable).collect() })
 }

@@ -14,8 +14,6 @@ use crate::exec::{Invocation, ssh, tag};
 pub struct Spread {
     /// Tag of every process.
     pub run: RunTag,
-    /// Content hash of the worker that was pushed.
-    pub worker: String,
     /// Machines with their ranks, the head first where it has any.
     pub places: Vec<(Member, u32)>,
     /// mpirun runs as root.
@@ -83,8 +81,14 @@ pub fn worker_path(hash: &str) -> String {
     format!("\"$HOME\"/.cache/dvp/worker/{hash}/dvp-worker")
 }
 
-/// What to start on the head, where the forwarded agent's socket is `agent`.
-pub fn invocation(spread: &Spread, agent: &str) -> Invocation {
+/// The shell text that a rank of a job is.
+pub fn work(hash: &str) -> String {
+    format!("{} work", worker_path(hash))
+}
+
+/// What to start on the head, where the forwarded agent's socket is `agent`; each rank is the shell text
+/// `rank`.
+pub fn invocation(spread: &Spread, agent: &str, rank: &str) -> Invocation {
     let folder = spread.folder();
     let folder = folder.display();
     let mut args: Vec<OsString> = vec!["-np".into(), spread.ranks().to_string().into()];
@@ -114,8 +118,8 @@ pub fn invocation(spread: &Spread, agent: &str) -> Invocation {
     }
     args.extend(["-x".into(), tag::VARIABLE.into()]);
     // The ranks have no business with the agent.
-    let work = format!("unset SSH_AUTH_SOCK; exec {} work", worker_path(&spread.worker));
-    args.extend(["/bin/sh".into(), "-c".into(), work.into()]);
+    args.extend(["/bin/sh".into(), "-c".into()]);
+    args.push(format!("unset SSH_AUTH_SOCK; exec {rank}").into());
     let mut env = vec![(tag::VARIABLE.into(), spread.run.to_string().into())];
     if !agent.is_empty() {
         env.push(("SSH_AUTH_SOCK".into(), agent.into()));
@@ -159,12 +163,11 @@ mod tests {
     fn argv_and_files() {
         let spread = Spread {
             run: RunTag { job: JobId(uuid::Uuid::nil()), epoch: Epoch(3) },
-            worker: "abc".into(),
             places: vec![(member("n1"), 2), (member("n2"), 1)],
             root: false,
             network: Some("10.9.0.0/24".into()),
         };
-        let words: Vec<String> = invocation(&spread, "/tmp/ssh-x/agent.7")
+        let words: Vec<String> = invocation(&spread, "/tmp/ssh-x/agent.7", &work("abc"))
             .args
             .iter()
             .map(|word| word.to_str().unwrap().to_owned())

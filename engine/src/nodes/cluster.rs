@@ -106,6 +106,13 @@ impl Cluster {
         Some(self.known().get(name)?.member.clone())
     }
 
+    /// Every machine, the preferred head first.
+    pub fn members(&self) -> Vec<Member> {
+        let mut all: Vec<Member> = self.known().values().map(|it| it.member.clone()).collect();
+        all.sort_by_key(|member| Some(&member.name) != self.head.as_ref());
+        all
+    }
+
     /// The machines that answer.
     pub fn up(&self) -> Vec<Member> {
         let known = self.known();

@@ -16,7 +16,7 @@ use crate::exec::ssh;
 use crate::launch::spread;
 
 /// Up to so many machines all pairs are tried in each round.
-const FULL: usize = 16;
+pub const FULL: usize = 16;
 /// How long a round of one machine may take.
 const PATIENCE: Duration = Duration::from_secs(25);
 
@@ -145,9 +145,14 @@ pub(super) async fn look(engine: &Engine, source: &Member, members: &[Member]) {
     }
 }
 
-type Heard = Vec<(NodeName, Result<u32, Reason>)>;
+/// What a machine says of each other: milliseconds, or why not.
+pub type Heard = Vec<(NodeName, Result<u32, Reason>)>;
 
-async fn ask(engine: &Engine, source: &Member, others: &[&Member]) -> Result<Heard, Reason> {
+/// Lets `source` log in to these, itself perhaps among them.
+///
+/// # Errors
+/// When it does not say.
+pub async fn ask(engine: &Engine, source: &Member, others: &[&Member]) -> Result<Heard, Reason> {
     let connection = line::connect(engine, source, Vec::new()).await?;
     let known = super::prepare::known_hosts(engine, others.iter().copied())?;
     let script = script(others, &known, connection.agent_there());

@@ -5,11 +5,14 @@ use std::fmt;
 use std::time::Duration;
 
 use dvp_model::error::Reason;
-use lapin::options::{ConfirmSelectOptions, ExchangeDeclareOptions, QueueDeclareOptions};
+use lapin::options::{
+    BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueDeclareOptions,
+};
 use lapin::types::{FieldTable, LongString};
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
 use lapin::{
-    Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind, PublisherConfirm,
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind,
+    PublisherConfirm,
 };
 
 /// How long a connection may take to stand.
@@ -129,6 +132,16 @@ impl Link {
         }
         let passive = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
         self.channel.exchange_declare(name.into(), kind, passive, table()).await.map_err(fault)
+    }
+
+    /// Publishes a persistent message to a queue, and waits until the broker has it.
+    pub async fn publish(&self, queue: &str, body: &[u8]) -> Result<(), Reason> {
+        let what = format!("a message to {queue}");
+        let properties = BasicProperties::default().with_delivery_mode(2);
+        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+        let sent = self.channel.basic_publish("".into(), queue.into(), options, body, properties);
+        let confirm = sent.await.map_err(|error| self.broker.fault(format!("{what}: {error}")))?;
+        self.confirmed(&what, confirm).await
     }
 
     /// Waits until the broker has taken what was published; `what` names it.

@@ -144,6 +144,16 @@ fn ago(now: Millis, then: Instant) -> Millis {
     now.plus(-(then.elapsed().as_millis() as i64))
 }
 
+/// Sends a message to the queue that jobs come from, as any producer may, and waits until the broker has it.
+///
+/// # Errors
+/// Why the broker did not take it.
+pub async fn send(broker: &Broker, body: &[u8]) -> Result<(), Reason> {
+    let link = connection::Link::open(broker, "dvp: a producer").await?;
+    link.queue(QUEUE).await?;
+    link.publish(QUEUE, body).await
+}
+
 /// Starts what uses RabbitMQ, where there is one.
 pub(crate) fn start(engine: &Engine) {
     let Some(queue) = &engine.queue else { return };

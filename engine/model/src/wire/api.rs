@@ -12,6 +12,7 @@ use crate::node::{Climb, Member, Node, Pair};
 use crate::path::FilePath;
 use crate::plan::Summary;
 use crate::time::Millis;
+use crate::validate::{Check, Setup};
 use crate::wire::feed::Entry;
 
 /// HTTP method of a call.
@@ -365,6 +366,28 @@ node_command!(
     /// Forgets a node.
     NodeRemove, "/nodes/remove", "Remove a node", Member, 15_000
 );
+
+/// Makes the checks of a setup, or those of one step.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Validate {
+    /// Only this step, from 1 to 5.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 5))]
+    pub step: Option<u32>,
+}
+call!(Validate, Get often, "/validate", "Check the whole setup", Validation, patience |_| 300_000);
+
+/// What the checks of a setup found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Validation {
+    /// What is set up.
+    pub setup: Setup,
+    /// The checks, in order.
+    pub checks: Vec<Check>,
+    /// What is short, though nothing fails for it: memory, disk.
+    pub warnings: Vec<String>,
+}
 
 /// One look at everything: what the dashboard draws.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]

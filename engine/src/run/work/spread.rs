@@ -58,7 +58,6 @@ pub(super) async fn prepare(
     };
     let launch = Spread {
         run: run.tag.clone(),
-        worker: hash.clone(),
         places: members.iter().filter_map(of).collect(),
         root: head.user == "root",
         network: engine.settings.access.network.clone(),
@@ -94,7 +93,9 @@ pub(super) async fn prepare(
     let connection = line::connect(engine, &head, env).await;
     let running = match connection {
         Ok(connection) => {
-            connection.start(&spread::invocation(&launch, connection.agent_there())).await
+            connection
+                .start(&spread::invocation(&launch, connection.agent_there(), &spread::work(&hash)))
+                .await
         }
         Err(reason) => Err(reason),
     };

@@ -1,0 +1,3 @@
+//! `dvp-validate` as a user meets it.
+
+mod single;
