@@ -97,7 +97,7 @@ async fn a_film_goes_up_as_a_form_and_its_output_comes_down() {
     assert!(head.contains(&tag) && head.contains("filename*=UTF-8''a%20b.resize.mp4"), "{head}");
     let (status, head, body) =
         ask(&config, &format!("GET /jobs/{id}/output\nrange: bytes=100-"), b"");
-    assert_eq!((status, &body[..] == &output[100..]), (206, true), "{head}");
+    assert_eq!((status, body[..] == output[100..]), (206, true), "{head}");
     let (_, _, body) =
         ask(&config, &format!("GET /jobs/{id}/output\nrange: bytes=100-\nif-range: \"x\""), b"");
     assert_eq!(body, output, "another file's range was honoured");

@@ -319,7 +319,7 @@ impl Quality {
     pub fn check(&self, milli: u32) -> Result<(), String> {
         let whole = if self.whole { "whole numbers" } else { "it goes" };
         let inside = (self.range.0..=self.range.1).contains(&milli);
-        if inside && !(self.whole && !milli.is_multiple_of(1000)) {
+        if inside && (!self.whole || milli.is_multiple_of(1000)) {
             return Ok(());
         }
         Err(format!("{whole} from {}", self.allowed()))
