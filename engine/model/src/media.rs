@@ -99,6 +99,9 @@ pub struct Video {
     /// as they stand in the file. Empty: they are the same.
     #[serde(default)]
     pub runs: Vec<Run>,
+    /// What is damaged, for a person, when that was to be tolerated: `the picture at 3.200 s`.
+    #[serde(default)]
+    pub damage: Vec<String>,
     /// Pictures before the first one that can be decoded; they are not among `stamps`.
     pub undecodable: u32,
 }

@@ -63,14 +63,23 @@ impl Opening {
     }
 }
 
-/// The times of all pictures, as they come out of the decoder. `progress` counts bytes.
+/// All pictures of a film, as they come out of the decoder.
+#[derive(Debug, Default)]
+pub struct Census {
+    /// Their times.
+    pub times: Vec<Option<i64>>,
+    /// Numbers of those that are damaged, or follow what is: where that is tolerated.
+    pub damaged: Vec<usize>,
+}
+
+/// Takes the census of a film. `progress` counts bytes.
 ///
 /// # Errors
-/// `Input` for the first damage.
-pub fn all(film: &Film, progress: &mut dyn FnMut(u64, u64)) -> Result<Vec<Option<i64>>, Reason> {
+/// `Input` for the first damage, where that is not tolerated.
+pub fn all(film: &Film, progress: &mut dyn FnMut(u64, u64)) -> Result<Census, Reason> {
     let mut pass = Pass::open(film, Begin::Start)?;
     let never = AtomicBool::new(false);
-    let mut times = Vec::new();
+    let mut census = Census::default();
     loop {
         let more = match pass.next(&never) {
             Ok(true) if !pass.is_clean() => Err(Trouble::Damage),
@@ -78,15 +87,23 @@ pub fn all(film: &Film, progress: &mut dyn FnMut(u64, u64)) -> Result<Vec<Option
         };
         match more {
             Ok(true) => {}
-            Ok(false) => return Ok(times),
+            Ok(false) => {
+                if film.tolerant && pass.is_damaged() {
+                    census.damaged.push(census.times.len());
+                }
+                return Ok(census);
+            }
             Err(Trouble::Final(reason)) => return Err(reason),
             Err(Trouble::Damage) => {
-                let moment = format!("number {}", times.len() + 1);
+                let moment = format!("number {}", census.times.len() + 1);
                 return Err(pass::damage(&film.input, &moment));
             }
         }
-        times.push(Some(pass.frame.get().pts).filter(|&pts| pts != NO_PTS));
-        if times.len() % 256 == 0 {
+        if film.tolerant && pass.is_damaged() {
+            census.damaged.push(census.times.len());
+        }
+        census.times.push(Some(pass.frame.get().pts).filter(|&pts| pts != NO_PTS));
+        if census.times.len() % 256 == 0 {
             progress(pass.source.position(), film.input.size);
         }
     }

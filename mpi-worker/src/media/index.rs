@@ -13,7 +13,7 @@ use super::count::{self, Opening};
 use super::decode::Setup;
 use super::pass::Film;
 use super::scan::{self, Scan, jumps};
-use super::source::Source;
+use super::source::{How, Source};
 use super::{color, edits, layout, picture};
 
 /// What [`read`] found, and the film's first picture.
@@ -26,15 +26,25 @@ pub struct Found {
     pub beside: Vec<String>,
 }
 
-/// Reads the index of a file.
-pub fn read(input: &FilePath, progress: &mut dyn FnMut(u64, u64)) -> Result<Found, Reason> {
-    let mut source = Source::open(input, None, true)?;
+/// Reads the index of a file. When `tolerant`, damage is no fault but named.
+pub fn read(
+    input: &FilePath,
+    tolerant: bool,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Found, Reason> {
+    let how = How { probe: true, edited: true, tolerant };
+    let mut source = Source::open_as(input, None, how)?;
     let edits = edits::read(&source)?;
     if edits.is_some() {
-        source = Source::open_as(input, Some(source.identity()), true, false)?;
+        let how = How { edited: false, ..how };
+        source = Source::open_as(input, Some(source.identity()), how)?;
     }
     let mut streams = Streams::sort(&source)?;
-    layout::check_whole(&source)?;
+    let whole = layout::check_whole(&source);
+    let cut_off = tolerant && whole.is_err();
+    if !cut_off {
+        whole?;
+    }
     let stream = source.stream(streams.film)?;
     let par = av::parameters(stream);
     let time_base = av::ratio(stream.time_base);
@@ -59,17 +69,22 @@ pub fn read(input: &FilePath, progress: &mut dyn FnMut(u64, u64)) -> Result<Foun
         codec: codec.clone(),
         setup: Setup { time_base, reorder },
         edited: edits.is_none(),
+        tolerant,
     };
     let opening = count::opening(&film)?;
-    let scan = scan::read(&mut source, streams.film, &codec, progress)?;
+    let mut scan = scan::read(&mut source, streams.film, &codec, tolerant, progress)?;
+    if cut_off && scan.damage.is_empty() {
+        scan.damage.push("its end, which is cut off".to_owned());
+    }
     let step = match stated_rate.num {
         0 => scan.stamps.windows(2).map(|pair| pair[1] - pair[0]).next_back().unwrap_or(0),
         _ => Ratio::new(stated_rate.den, stated_rate.num).rescale(1, time_base),
     };
     let step = if step > 0 { step } else { scan.last_duration.max(1) };
     let last_duration = if scan.last_duration > 0 { scan.last_duration } else { step };
-    let mut pictures =
-        Pictures::of(&film, &opening, scan, step, jumps(&source, time_base), progress)?;
+    let line = (step, jumps(&source, time_base));
+    let moment = |stamp| scan::moment(&source, stamp, time_base);
+    let mut pictures = Pictures::of(&film, &opening, scan, line, &moment, progress)?;
     let (mut start_us, mut last_duration) = (start_us, last_duration);
     let mut runs = Vec::new();
     if let Some(edits) = edits {
@@ -123,6 +138,7 @@ pub fn read(input: &FilePath, progress: &mut dyn FnMut(u64, u64)) -> Result<Foun
             counted: pictures.counted,
             splices: pictures.splices,
             runs,
+            damage: pictures.damage,
             undecodable: pictures.undecodable,
         },
         tags: av::tags(source.context()),
@@ -212,6 +228,7 @@ struct Pictures {
     counted: Option<String>,
     splices: Vec<Splice>,
     undecodable: u32,
+    damage: Vec<String>,
 }
 
 impl Pictures {
@@ -220,43 +237,53 @@ impl Pictures {
         film: &Film,
         opening: &Opening,
         scan: Scan,
-        step: i64,
-        jumps: Jumps,
+        line: (i64, Jumps),
+        moment: &dyn Fn(i64) -> String,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Pictures, Reason> {
         let apart = || "packets are not pictures".to_owned();
-        let Some(why) = scan.doubt.or_else(|| (!opening.is_as(&scan.stamps)).then(apart)) else {
+        let doubt = scan.doubt.or_else(|| (!opening.is_as(&scan.stamps)).then(apart));
+        let census = match doubt.is_some() || film.tolerant {
+            true => Some(count::all(film, progress)?),
+            false => None,
+        };
+        let whole = scan.damage.is_empty() && census.as_ref().is_none_or(|c| c.damaged.is_empty());
+        let Some(census) = census.filter(|_| doubt.is_some() || !whole) else {
             let first = opening.stamp().unwrap_or(i64::MIN);
             let undecodable = scan.stamps.partition_point(|&stamp| stamp < first);
             let stamps = scan.stamps[undecodable..].to_vec();
-            let undecodable = undecodable as u32;
-            return Ok(Pictures { stamps, counted: None, splices: Vec::new(), undecodable });
+            return Ok(Pictures { undecodable: undecodable as u32, ..Pictures::on(stamps) });
         };
-        let mut times = count::all(film, progress)?;
-        if times.iter().all(Option::is_none)
-            && let Some(mut decoded) = scan.decoded.filter(|decoded| decoded.len() == times.len())
-        {
+        let mut times = census.times;
+        let mut packets = None;
+        if times.iter().all(Option::is_none) {
             // As many packets as pictures: shown one by one at the times at which they are decoded.
+            packets = scan.decoded.filter(|decoded| decoded.len() == times.len());
+        }
+        if let Some(mut decoded) = packets {
             decoded.sort_unstable();
             times = decoded.into_iter().map(Some).collect();
-            let line = line::rising(&times, step, jumps);
-            return Ok(Pictures::counted(line, why));
+        } else if whole {
+            let line = line::rising(&times, line.0, line.1);
+            if times.iter().zip(&line.stamps).all(|(time, stamp)| *time == Some(*stamp)) {
+                // The pictures' own times are in order: they can be found by them.
+                return Ok(Pictures::on(line.stamps));
+            }
         }
-        let line = line::rising(&times, step, jumps);
-        if times.iter().zip(&line.stamps).all(|(time, stamp)| *time == Some(*stamp)) {
-            // The pictures' own times are in order: they can be found by them.
-            return Ok(Pictures {
-                stamps: line.stamps,
-                counted: None,
-                splices: Vec::new(),
-                undecodable: 0,
-            });
-        }
-        Ok(Pictures::counted(line, why))
+        let Line { stamps, splices } = line::rising(&times, line.0, line.1);
+        let place = |&number: &usize| match stamps.get(number) {
+            Some(&stamp) => format!("the picture at {}", moment(stamp)),
+            None => "the last packets".to_owned(),
+        };
+        let mut damage = scan.damage;
+        damage.extend(census.damaged.iter().map(place));
+        let counted = Some(doubt.unwrap_or_else(|| "the file is damaged".to_owned()));
+        Ok(Pictures { counted, splices, damage, ..Pictures::on(stamps) })
     }
 
-    fn counted(line: Line, why: String) -> Pictures {
-        let (stamps, splices) = (line.stamps, line.splices);
-        Pictures { stamps, counted: Some(why), splices, undecodable: 0 }
+    /// At these times.
+    fn on(stamps: Vec<i64>) -> Pictures {
+        let (splices, damage) = (Vec::new(), Vec::new());
+        Pictures { stamps, counted: None, splices, undecodable: 0, damage }
     }
 }

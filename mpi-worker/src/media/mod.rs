@@ -76,7 +76,7 @@ pub fn silence() {
 /// # Errors
 /// `NotFound` for a missing file, `Input` for one that is unfit, `Machine` when reading fails.
 pub fn index(input: &FilePath, progress: &mut dyn FnMut(u64, u64)) -> Result<Index, Reason> {
-    Ok(index::read(input, progress)?.index)
+    Ok(index::read(input, false, progress)?.index)
 }
 
 /// Indexes the input and plans the work.
@@ -84,7 +84,7 @@ pub fn index(input: &FilePath, progress: &mut dyn FnMut(u64, u64)) -> Result<Ind
 /// # Errors
 /// As [`index()`]; and `Input` or `Spec` for what the spec can't do with this input.
 pub fn plan(request: &PlanRequest, progress: &mut dyn FnMut(u64, u64)) -> Result<Plan, Reason> {
-    let found = index::read(&request.input, progress)?;
+    let found = index::read(&request.input, request.spec.tolerant, progress)?;
     let (index, encode) = (&found.index, &request.spec.encode);
     sizes::check(index, &request.spec)?;
     let mut graph = make::graph(index, &request.spec);

@@ -13,7 +13,7 @@ use super::av::{self, Frame, NO_PTS, Packet};
 use super::decode::{Decoder, Setup};
 use super::entry::{Entry, Start, judge};
 use super::log;
-use super::source::Source;
+use super::source::{How, Source};
 
 /// Which pictures of which file.
 #[derive(Clone, Debug)]
@@ -28,6 +28,8 @@ pub struct Film {
     pub setup: Setup,
     /// The file's edit lists are followed.
     pub edited: bool,
+    /// Damage is counted, and what the decoder makes of it is taken.
+    pub tolerant: bool,
 }
 
 impl Film {
@@ -40,11 +42,13 @@ impl Film {
             codec: video.decoder.clone(),
             setup: Setup { time_base: video.time_base, reorder: video.source_reorder },
             edited: video.runs.is_empty(),
+            tolerant: plan.spec.tolerant,
         }
     }
 
     fn source(&self) -> Result<Source, Reason> {
-        let mut source = Source::open_as(&self.input.path, Some(&self.input), false, self.edited)?;
+        let how = How { probe: false, edited: self.edited, tolerant: self.tolerant };
+        let mut source = Source::open_as(&self.input.path, Some(&self.input), how)?;
         source.select(self.stream);
         Ok(source)
     }
@@ -107,6 +111,8 @@ pub struct Pass {
     seen: u64,
     /// The decoder's complaints before the first one that counts.
     mark: u64,
+    /// A packet was broken, or not taken.
+    torn: bool,
 }
 
 impl Pass {
@@ -150,6 +156,7 @@ impl Pass {
             ended: false,
             seen: 0,
             mark: log::complaints(),
+            torn: false,
         })
     }
 
@@ -197,9 +204,17 @@ impl Pass {
         Ok(true)
     }
 
-    /// Whether the decoder had no complaint up to the picture in `frame`.
+    /// Whether the decoder had no complaint up to the picture in `frame`, or is to be forgiven.
     pub fn is_clean(&self) -> bool {
-        Decoder::is_clean(&self.frame, self.mark)
+        self.film.tolerant || Decoder::is_clean(&self.frame, self.mark)
+    }
+
+    /// Whether something was damaged since this was asked last.
+    pub fn is_damaged(&mut self) -> bool {
+        let clean = Decoder::is_clean(&self.frame, self.mark) && !self.torn;
+        self.mark = log::complaints();
+        self.torn = false;
+        !clean
     }
 
     /// Complaints of others than the decoder do not count.
@@ -214,6 +229,7 @@ impl Pass {
                 Ok(false) if self.ended => return Ok(false),
                 Ok(false) => {}
                 Err(_) if self.at_start && self.seen == 0 => {}
+                Err(_) if self.film.tolerant => self.torn = true,
                 Err(_) => return Err(Trouble::Damage),
             }
             if !self.pending && !self.read(stop)? {
@@ -223,13 +239,16 @@ impl Pass {
             }
             self.pending = false;
             // A stream that was joined is torn there and still whole: the decoder must tell.
-            if self.packet.has(ffi::AV_PKT_FLAG_CORRUPT) && !self.strewn {
+            let torn = self.packet.has(ffi::AV_PKT_FLAG_CORRUPT) && !self.strewn;
+            if torn && !self.film.tolerant {
                 return Err(Trouble::Damage);
             }
             let sent = self.decoder.send(Some(&self.packet));
-            if sent.is_err() && !(self.at_start && self.seen == 0) {
+            let failed = sent.is_err() && !(self.at_start && self.seen == 0);
+            if failed && !self.film.tolerant {
                 return Err(Trouble::Damage);
             }
+            self.torn |= torn || failed;
         }
     }
 

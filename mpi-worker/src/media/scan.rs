@@ -38,6 +38,8 @@ pub struct Scan {
     pub last_duration: i64,
     /// Why `stamps` can't be believed, if so.
     pub doubt: Option<String>,
+    /// What the container calls broken, for a person: where that is tolerated.
+    pub damage: Vec<String>,
 }
 
 /// What is no hold or reordering, but a jump. Streams that may be spliced are not believed when they step
@@ -53,11 +55,13 @@ pub fn jumps(source: &Source, base: Ratio) -> Jumps {
 /// Reads the packets of stream `film`. `progress` counts bytes.
 ///
 /// # Errors
-/// `Input` when the container is damaged or cut off, `Machine` when reading fails.
+/// `Input` when the container is damaged or cut off and that is not tolerated, `Machine` when reading
+/// fails.
 pub fn read(
     source: &mut Source,
     film: u32,
     codec: &str,
+    tolerant: bool,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Scan, Reason> {
     source.select(film);
@@ -69,7 +73,7 @@ pub fn read(
     let total = source.identity().size;
     let mut packet = Packet::new()?;
     let (mut stamps, mut decoded, mut count) = (Vec::new(), Some(Vec::new()), 0u64);
-    let mut doubt = None;
+    let (mut doubt, mut damage) = (None, Vec::new());
     let mut last = (i64::MIN, 0);
     let strewn = source.is_strewn();
     let mut line = InLine { jumps: jumps(source, base), last: None, step: 0, torn: false };
@@ -77,7 +81,7 @@ pub fn read(
         if packet.get().stream_index as u32 != film {
             continue;
         }
-        if packet.has(ffi::AV_PKT_FLAG_CORRUPT) && !strewn {
+        if packet.has(ffi::AV_PKT_FLAG_CORRUPT) && !strewn && !tolerant {
             return Err(layout::cut_off(&path));
         }
         count += 1;
@@ -99,6 +103,9 @@ pub fn read(
                     let moment = moment(source, time, base);
                     doubt.get_or_insert_with(|| format!("the timestamps jump to {moment}"));
                 }
+                Next::Lacks if tolerant => {
+                    damage.push(format!("lost bytes before {}", moment(source, time, base)));
+                }
                 Next::Lacks => {
                     return Err(pass::damage(source.identity(), &moment(source, time, base)));
                 }
@@ -119,7 +126,10 @@ pub fn read(
         }
     }
     if log::said("ended prematurely") {
-        return Err(layout::cut_off(&path));
+        match tolerant {
+            true => damage.push("its end, which is cut off".to_owned()),
+            false => return Err(layout::cut_off(&path)),
+        }
     }
     progress(total, total);
     if count == 0 {
@@ -130,7 +140,7 @@ pub fn read(
         let moment = moment(source, pair[0], base);
         doubt.get_or_insert_with(|| format!("two pictures share the time {moment}"));
     }
-    Ok(Scan { stamps, decoded, last_duration: last.1, doubt })
+    Ok(Scan { stamps, decoded, last_duration: last.1, doubt, damage })
 }
 
 /// Watches times in file order.
@@ -171,7 +181,7 @@ impl InLine {
 }
 
 /// A moment as a person reads it, from the film's start.
-fn moment(source: &Source, time: i64, base: Ratio) -> String {
+pub fn moment(source: &Source, time: i64, base: Ratio) -> String {
     let start = match source.context().start_time {
         NO_PTS => 0.0,
         start => start as f64 / 1e6,

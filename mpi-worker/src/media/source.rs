@@ -36,9 +36,21 @@ const STREWN: &[&str] = &["mpegts", "mpeg"];
 /// Those whose bytes may be anything: what is hardly recognised is not taken for one of them.
 const FAINT: &[&str] = &["mpegts", "mpeg", "h264", "hevc", "mpegvideo", "m4v"];
 
+/// How a file is read.
+#[derive(Clone, Copy, Debug)]
+pub struct How {
+    /// The streams' parameters are completed by decoding a little of each.
+    pub probe: bool,
+    /// Edit lists are followed.
+    pub edited: bool,
+    /// A damaged container ends where it can't be read on.
+    pub tolerant: bool,
+}
+
 /// An opened input.
 pub struct Source {
     context: *mut ffi::AVFormatContext,
+    tolerant: bool,
     // Dropped after the context, which reads through it.
     io: Io,
     path: FilePath,
@@ -46,8 +58,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// Opens `path`, which must be the file `expected` if that is given. With `probe`, the streams'
-    /// parameters are completed by decoding a little of each.
+    /// Opens `path`, which must be the file `expected` if that is given, as a whole and edited film.
     ///
     /// # Errors
     /// `NotFound`; `Input` for what is no fit file or has changed; `Machine` when reading fails.
@@ -56,18 +67,17 @@ impl Source {
         expected: Option<&Identity>,
         probe: bool,
     ) -> Result<Source, Reason> {
-        Self::open_as(path, expected, probe, true)
+        Self::open_as(path, expected, How { probe, edited: true, tolerant: false })
     }
 
-    /// As [`Source::open`]; without `edited`, edit lists are not followed.
+    /// As [`Source::open`], read in another way.
     ///
     /// # Errors
     /// As [`Source::open`].
     pub fn open_as(
         path: &FilePath,
         expected: Option<&Identity>,
-        probe: bool,
-        edited: bool,
+        how: How,
     ) -> Result<Source, Reason> {
         let found = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?;
         if found.is_dir() {
@@ -87,14 +97,16 @@ impl Source {
         log::forget();
         let format = detect(path, &file)?;
         let io = Io::reader(file, identity.size)?;
-        let mut source = Source { context: ptr::null_mut(), io, path: path.clone(), identity };
-        source.connect(format, edited)?;
+        let tolerant = how.tolerant;
+        let mut source =
+            Source { context: ptr::null_mut(), tolerant, io, path: path.clone(), identity };
+        source.connect(format, how.edited)?;
         // Some formats tell their streams only as they come.
         let unknown = source.context().nb_streams == 0;
         if !unknown {
             source.check_bounds()?;
         }
-        if probe || unknown {
+        if how.probe || unknown {
             source.probe()?;
         }
         Ok(source)
@@ -255,6 +267,7 @@ impl Source {
         match av::check(code) {
             Ok(_) => Ok(true),
             Err(AvError(ffi::AVERROR_EOF)) => Ok(false),
+            Err(error) if self.tolerant && error.kind(Kind::Input) == Kind::Input => Ok(false),
             Err(error) => {
                 Err(error.reason(Kind::Input, format!("{} is damaged or cut off", self.path)))
             }

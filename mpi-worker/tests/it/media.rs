@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 
 use dvp_model::error::{Kind, Reason};
 use dvp_model::plan::Plan;
-use dvp_model::spec::{SpecText, resolve};
+use dvp_model::spec::{SpecText, resolve, task};
 use dvp_model::wire::worker::{Accepted, AssembleRequest, Locator, PlanRequest, Report};
 use dvp_model::{ChunkIndex, FilePath, Item};
 use dvp_worker::media::{self, object};
@@ -27,7 +27,7 @@ pub fn planned(input: &Path, set: &[(&str, &str)]) -> Result<Plan, Reason> {
     let lossless = [("convert.codec", "ffv1"), ("convert.audio", "none")];
     for (key, value) in lossless.iter().chain(set) {
         let task = key.split('.').next().unwrap_or_default();
-        if task != "plan" && !text.tasks.iter().any(|known| known == task) {
+        if task::task(task).is_some() && !text.tasks.iter().any(|known| known == task) {
             text.tasks.push(task.to_owned());
         }
         text.set.insert((*key).to_owned(), (*value).to_owned());

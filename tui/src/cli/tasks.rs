@@ -1,6 +1,6 @@
 //! `tasks`: the task table, as it is.
 
-use dvp_model::spec::task::{PLAN, Param, ParamKind, TASKS};
+use dvp_model::spec::task::{GENERAL, Param, ParamKind, TASKS};
 use serde_json::{Value, json};
 
 use super::print::{self, Table};
@@ -15,7 +15,11 @@ pub(super) fn list(context: &Context) -> Outcome {
                 return Ok(0);
             }
         }
-        print::out_json(&of("plan", "keys that go with any task", PLAN))?;
+        for (name, params) in GENERAL {
+            if !print::out_json(&of(name, "keys that go with any task", params))? {
+                return Ok(0);
+            }
+        }
         return Ok(0);
     }
     for task in TASKS {
@@ -24,7 +28,9 @@ pub(super) fn list(context: &Context) -> Outcome {
         print::out("")?;
     }
     print::out("with any task:")?;
-    table("plan", PLAN).print()?;
+    for (name, params) in GENERAL {
+        table(name, params).print()?;
+    }
     Ok(0)
 }
 

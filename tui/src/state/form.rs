@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use dvp_model::error::{Kind, Reason};
 use dvp_model::job::{Job, Submission};
 use dvp_model::spec::SpecText;
-use dvp_model::spec::task::{PLAN, Param, ParamKind, TASKS};
+use dvp_model::spec::task::{GENERAL, Param, ParamKind, TASKS};
 use dvp_model::wire::api::DryRunReply;
 use dvp_model::{FilePath, Millis};
 use serde::{Deserialize, Serialize};
@@ -181,13 +181,14 @@ impl Form {
         slots
     }
 
-    /// Parameters of the chain, then the plan's, as `task.key`.
+    /// Parameters of the chain, then the general ones, as `task.key`.
     pub fn params(&self) -> impl Iterator<Item = (String, &'static Param)> + '_ {
         let tasks = self.chain.iter().filter_map(|name| TASKS.iter().find(|t| t.name == *name));
+        let general = GENERAL.iter().flat_map(|(name, params)| params.iter().map(|p| (*name, p)));
         let mut seen = std::collections::BTreeSet::new();
         tasks
             .flat_map(|task| task.params.iter().map(move |param| (task.name, param)))
-            .chain(PLAN.iter().map(|param| ("plan", param)))
+            .chain(general)
             .map(|(task, param)| (format!("{task}.{}", param.key), param))
             .filter(move |(key, _)| seen.insert(key.clone()))
     }

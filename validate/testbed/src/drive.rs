@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use dvp_model::id::{Epoch, Item, JobId, RunTag};
 use dvp_model::plan::Plan;
-use dvp_model::spec::{SpecText, resolve};
+use dvp_model::spec::{SpecText, resolve, task};
 use dvp_model::wire::worker::{
     Accepted, AssembleRequest, BEAT_MS, FromWorker, Locator, PlanRequest, ToWorker,
 };
@@ -64,7 +64,7 @@ impl Drive {
         let mut spec = SpecText::default();
         for (key, value) in set {
             let task = key.split('.').next().unwrap_or_default();
-            if task != "plan" && !spec.tasks.iter().any(|known| known == task) {
+            if task::task(task).is_some() && !spec.tasks.iter().any(|known| known == task) {
                 spec.tasks.push(task.to_owned());
             }
             spec.set.insert((*key).to_owned(), (*value).to_owned());

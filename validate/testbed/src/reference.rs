@@ -87,7 +87,16 @@ pub fn whole(input: &Path, output: &Path, graph: &str, audio: &str) {
 
 /// Decoded frames of stream `map` (`0:v:0`, `0:a:1`) with their own timestamps, as ffmpeg reads them.
 pub fn frames(path: &Path, map: &str) -> Frames {
-    let output = ffmpeg([
+    decoded(path, map, &[])
+}
+
+/// As [`frames`], decoded by one thread, and whatever ffmpeg has to say.
+pub fn frames_by_one_thread(path: &Path, map: &str) -> Frames {
+    decoded(path, map, &["-threads", "1"])
+}
+
+fn decoded(path: &Path, map: &str, before: &[&str]) -> Frames {
+    let rest = [
         OsStr::new("-i"),
         path.as_os_str(),
         OsStr::new("-map"),
@@ -99,7 +108,8 @@ pub fn frames(path: &Path, map: &str) -> Frames {
         OsStr::new("-f"),
         OsStr::new("framemd5"),
         OsStr::new("-"),
-    ]);
+    ];
+    let output = ffmpeg(before.iter().map(OsStr::new).chain(rest));
     parse_framemd5(&String::from_utf8_lossy(&output.stdout))
 }
 

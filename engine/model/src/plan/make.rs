@@ -81,6 +81,17 @@ pub fn make(index: &Index, spec: &Spec, environment: &Environment) -> Result<Pla
             places.join(", ")
         ));
     }
+    if !video.damage.is_empty() {
+        let few: Vec<&str> = video.damage.iter().take(8).map(String::as_str).collect();
+        let more = match video.damage.len() - few.len() {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        notes.push(format!(
+            "damaged, and left as the decoder gives it, as asked: {}{more}",
+            few.join(", ")
+        ));
+    }
     if video.rotation != 0 {
         notes.push(format!("turned upright by {} degrees", video.rotation));
     }

@@ -45,6 +45,7 @@ fn index() -> Index {
             counted: None,
             splices: Vec::new(),
             runs: Vec::new(),
+            damage: Vec::new(),
             undecodable: 0,
         },
         audio: vec![Audio {
@@ -76,6 +77,7 @@ fn spec(steps: Vec<Step>) -> Spec {
         },
         audio: AudioChoice::Auto,
         plan: PlanOptions { chunk_frames: Some(10), threads_per_chunk: None },
+        tolerant: false,
     }
 }
 

@@ -45,6 +45,9 @@ pub struct Spec {
     pub audio: AudioChoice,
     /// How to plan.
     pub plan: PlanOptions,
+    /// Damage in the file is no reason to stop: what the decoder makes of it is taken.
+    #[serde(default)]
+    pub tolerant: bool,
 }
 
 /// One picture task, in chain order.

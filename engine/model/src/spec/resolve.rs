@@ -35,8 +35,9 @@ pub fn resolve(text: &SpecText, output_extension: Option<&str>) -> Result<Spec, 
     let encode = reading.encode();
     let (container, audio) = reading.target(&encode, output_extension, &steps);
     let plan = reading.plan(encode.codec);
+    let tolerant = reading.set.get("input.tolerate") == Some(&"errors");
     if reading.wrong.is_empty() {
-        Ok(Spec { steps, container, encode, audio, plan })
+        Ok(Spec { steps, container, encode, audio, plan, tolerant })
     } else {
         Err(reading.wrong)
     }
@@ -71,6 +72,9 @@ pub fn spec_text(spec: &Spec) -> SpecText {
     }
     if let Some(threads) = spec.plan.threads_per_chunk {
         set("plan.threads_per_chunk", threads.to_string());
+    }
+    if spec.tolerant {
+        set("input.tolerate", "errors".to_owned());
     }
     for step in &spec.steps {
         match step {
@@ -176,7 +180,7 @@ impl<'a> Reading<'a> {
                     continue;
                 }
             };
-            if owner != "plan" && !self.has(owner) {
+            if task::task(owner).is_some() && !self.has(owner) {
                 self.refuse(format!(
                     "{key} is set, but {owner} is not in the chain: add the task {owner}, or leave {key} out"
                 ));

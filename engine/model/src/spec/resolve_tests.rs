@@ -205,6 +205,7 @@ proptest! {
             },
             audio: AudioChoice::Aac,
             plan: PlanOptions { chunk_frames, threads_per_chunk: Some(CODECS[codec].threads) },
+            tolerant: deep,
         };
         prop_assert_eq!(resolve(&spec_text(&spec), None), Ok(spec));
     }

@@ -45,7 +45,7 @@ pub enum ParamKind {
 /// Shortest and longest side of a picture that is written, pixels.
 pub const SIDE: (i64, i64) = (16, 8192);
 
-/// Every task. `plan` is not one: its keys go with any chain.
+/// Every task. `plan` and `input` are none: their keys go with any chain.
 pub const TASKS: &[Task] = &[
     Task {
         name: "convert",
@@ -156,7 +156,7 @@ pub const TASKS: &[Task] = &[
 ];
 
 /// The `plan.*` keys.
-pub const PLAN: &[Param] = &[
+const PLAN: &[Param] = &[
     Param {
         key: "chunk_frames",
         about: "frames a chunk; chosen by the film when not set",
@@ -171,14 +171,30 @@ pub const PLAN: &[Param] = &[
     },
 ];
 
+/// The `input.*` keys.
+const INPUT: &[Param] = &[Param {
+    key: "tolerate",
+    about: "errors: go on where the file is damaged, in one chunk, and say what was",
+    kind: ParamKind::Choice(&["nothing", "errors"]),
+    default: "nothing",
+}];
+
+/// Keys that go with any chain, by their first word.
+pub const GENERAL: &[(&str, &[Param])] = &[("plan", PLAN), ("input", INPUT)];
+
+/// Tasks and general keys: first word, parameters.
+fn owners() -> impl Iterator<Item = (&'static str, &'static [Param])> {
+    TASKS.iter().map(|task| (task.name, task.params)).chain(GENERAL.iter().copied())
+}
+
 /// The task of that name.
 pub fn task(name: &str) -> Option<&'static Task> {
     TASKS.iter().find(|task| task.name == name)
 }
 
-/// The parameters of a task, or of `plan`.
-pub fn params(task_name: &str) -> Option<&'static [Param]> {
-    if task_name == "plan" { Some(PLAN) } else { task(task_name).map(|task| task.params) }
+/// The parameters of a task, or the general ones with that first word.
+pub fn params(name: &str) -> Option<&'static [Param]> {
+    owners().find(|(known, _)| *known == name).map(|(_, params)| params)
 }
 
 /// The row of `task.key`.
@@ -186,7 +202,6 @@ pub fn params(task_name: &str) -> Option<&'static [Param]> {
 /// # Errors
 /// A sentence that says which part is unknown, and what was probably meant.
 pub fn param(key: &str) -> Result<(&'static str, &'static Param), Reason> {
-    let owners = || TASKS.iter().map(|task| (task.name, task.params)).chain([("plan", PLAN)]);
     let Some((owner, name)) = key.split_once('.') else {
         let homes: Vec<String> = owners()
             .filter(|(_, params)| params.iter().any(|param| param.key == key))
@@ -197,7 +212,7 @@ pub fn param(key: &str) -> Result<(&'static str, &'static Param), Reason> {
     };
     let Some((owner, params)) = owners().find(|(known, _)| *known == owner) else {
         return Err(Reason::spec(format!(
-            "{} belongs to no task{}; tasks are {}, and plan",
+            "{} belongs to no task{}; tasks are {}; plan and input go with any",
             quoted(key),
             did_you_mean(owner, owners().map(|(name, _)| name)),
             names(),
@@ -278,12 +293,11 @@ impl ParamKind {
     }
 }
 
-/// The parameters of all tasks, and the plan keys, as README shows them.
+/// The parameters of all tasks, and the general keys, as README shows them.
 pub fn as_markdown() -> String {
     let mut text =
         String::from("| parameter | values | default | means |\n| --- | --- | --- | --- |\n");
-    let tasks = TASKS.iter().map(|task| (task.name, task.params));
-    for (task, params) in tasks.chain([("plan", PLAN)]) {
+    for (task, params) in owners() {
         for param in params {
             let values = param.kind.allowed();
             text += &format!(
@@ -301,9 +315,7 @@ mod tests {
 
     #[test]
     fn every_default_is_allowed() {
-        for (owner, params) in
-            TASKS.iter().map(|task| (task.name, task.params)).chain([("plan", PLAN)])
-        {
+        for (owner, params) in owners() {
             for row in params {
                 let key = format!("{owner}.{}", row.key);
                 if !row.default.is_empty() {

@@ -11,7 +11,7 @@ use crate::id::JobId;
 use crate::job::Submission;
 use crate::path::FilePath;
 use crate::spec::SpecText;
-use crate::spec::task::{self, PLAN};
+use crate::spec::task::{self, GENERAL};
 use crate::spec::value::{did_you_mean, quoted};
 use crate::wire::api::Errors;
 
@@ -279,8 +279,9 @@ fn translated(name: &str, value: &str, tasks: &[String]) -> Result<Vec<(String, 
             return one(&format!("{owner}.{name}"), value);
         }
     }
-    if PLAN.iter().any(|param| param.key == name) {
-        return one(&format!("plan.{name}"), value);
+    let general = GENERAL.iter().find(|(_, params)| params.iter().any(|param| param.key == name));
+    if let Some((owner, _)) = general {
+        return one(&format!("{owner}.{name}"), value);
     }
     match name {
         "bitrate" | "video_bitrate" => Err(Reason::spec(format!(

@@ -28,6 +28,18 @@ pub fn split(packet: &[u8]) -> Option<(Config, &[u8])> {
     (good && size > head).then(|| (config, &packet[head..]))
 }
 
+/// Whether a packet ends before its header says.
+pub fn is_short(packet: &[u8]) -> bool {
+    match *packet {
+        [0xff, flags, _, channels, length, rest, ..] if flags & 0xf6 == 0xf0 => {
+            let size =
+                usize::from(channels & 3) << 11 | usize::from(length) << 3 | usize::from(rest >> 5);
+            packet.len() < size
+        }
+        _ => packet.len() < 6,
+    }
+}
+
 impl Config {
     /// The header for all frames.
     pub fn header(self) -> [u8; 2] {
@@ -48,6 +60,7 @@ mod tests {
         // As `ffmpeg -c:a aac` writes it for 48 kHz stereo.
         assert_eq!(config.header(), [0x11, 0x90]);
         assert_eq!(split(&packet[..8]), None);
+        assert!(is_short(&packet[..8]) && is_short(&packet[..5]) && !is_short(&packet));
         assert_eq!(split(&[0x11; 9]), None);
     }
 }

@@ -6,7 +6,7 @@ use dvp_model::time::Ratio;
 use ffmpeg_next::ffi;
 
 use super::place::Smooth;
-use super::{Film, adts, coder, skip};
+use super::{Damage, Film, adts, broken, coder, skip};
 use crate::media::av::{self, NO_PTS, Packet};
 use crate::media::object;
 use crate::media::source::Source;
@@ -31,6 +31,8 @@ pub struct Copy {
     edited_out: u64,
     /// Times that had to be moved by a sample or more to rise.
     moved: u64,
+    /// What was tolerated.
+    pub damage: Damage,
 }
 
 impl Copy {
@@ -66,6 +68,7 @@ impl Copy {
             last: None,
             edited_out: 0,
             moved: 0,
+            damage: Damage::default(),
         })
     }
 
@@ -88,6 +91,13 @@ impl Copy {
     ) -> Result<Option<object::Packet>, Reason> {
         let raw = packet.get();
         let time = [raw.dts, raw.pts].into_iter().find(|&time| time != NO_PTS);
+        let data = match self.bare(film, packet) {
+            Ok(data) => data.to_vec(),
+            Err(reason) => {
+                self.damage.note(film, reason)?;
+                return Ok(None);
+            }
+        };
         let fine = Ratio::new(1, self.rate);
         let mut duration = self.base.rescale(raw.duration, fine);
         let tick = self.base.rescale(1, fine);
@@ -121,15 +131,16 @@ impl Copy {
             dts: at,
             duration: duration.max(0),
             side: skip::with(packet, side),
-            data: self.bare(film, packet.data())?.to_vec(),
+            data,
         }))
     }
 
     /// A packet without a header of its own.
-    fn bare<'p>(&self, film: &Film, packet: &'p [u8]) -> Result<&'p [u8], Reason> {
-        let Some(config) = self.framed else { return Ok(packet) };
-        match adts::split(packet) {
+    fn bare<'p>(&self, film: &Film, packet: &'p Packet) -> Result<&'p [u8], Reason> {
+        let Some(config) = self.framed else { return Ok(packet.data()) };
+        match adts::split(packet.data()) {
             Some((found, frame)) if found == config => Ok(frame),
+            _ if adts::is_short(packet.data()) => Err(broken(film, packet, self.base)),
             _ => Err(unframed(film, self.stream)),
         }
     }
@@ -158,7 +169,7 @@ impl Copy {
 
     /// What should be said of it.
     pub fn remarks(&self) -> Vec<String> {
-        let mut remarks = Vec::new();
+        let mut remarks: Vec<String> = self.damage.remark(self.stream).into_iter().collect();
         if self.edited_out > 0 {
             remarks.push(format!(
                 "sound, stream {}: {} packets that the file's edits hide are left out",

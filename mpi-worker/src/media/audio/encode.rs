@@ -13,7 +13,7 @@ use super::convert::{self, Form, Layout, Queue, Resampler};
 use super::parts::{self, Piece};
 use super::place::{Clock, Grid, Jump};
 use super::verify::{Expected, Fingerprint};
-use super::{Film, skip, stopped};
+use super::{Damage, Film, skip, stopped};
 use crate::media::av::{AvError, Frame, NO_PTS, Packet};
 use crate::media::decode::{Decoder, Setup, stamp_of};
 use crate::media::source::Source;
@@ -47,6 +47,8 @@ pub struct Encode {
     /// Silence that was put into gaps, and sound that overlapped, in source samples.
     silence: i64,
     overlap: i64,
+    /// What was tolerated.
+    pub damage: Damage,
 }
 
 impl Encode {
@@ -89,6 +91,7 @@ impl Encode {
             over: false,
             silence: 0,
             overlap: 0,
+            damage: Damage::default(),
         })
     }
 
@@ -116,7 +119,8 @@ impl Encode {
         let raw = packet.get();
         let time = [raw.pts, raw.dts].into_iter().find(|&time| time != NO_PTS);
         if let Err(error) = self.decoder.send(Some(packet)) {
-            return Err(self.damaged(film, time, &words(error)));
+            let reason = self.damaged(film, time, &words(error));
+            self.damage.note(film, reason)?;
         }
         self.drain(film, time, stop, sink)
     }
@@ -142,7 +146,8 @@ impl Encode {
             return Ok(());
         }
         if let Err(error) = self.decoder.send(None) {
-            return Err(self.damaged(film, None, &words(error)));
+            let reason = self.damaged(film, None, &words(error));
+            self.damage.note(film, reason)?;
         }
         self.drain(film, None, stop, sink)
     }
@@ -178,7 +183,7 @@ impl Encode {
         let Some((grid, _)) = &self.source else { return Vec::new() };
         let stream = film.audio(self.number).stream;
         let seconds = |samples: i64| samples as f64 / grid.clock().rate as f64;
-        let mut remarks = Vec::new();
+        let mut remarks: Vec<String> = self.damage.remark(stream).into_iter().collect();
         if self.silence > 0 {
             remarks.push(format!(
                 "sound, stream {stream}: {:.3} s are missing in the file; silence is put there",
@@ -205,7 +210,10 @@ impl Encode {
             match self.decoder.receive(&mut self.frame) {
                 Ok(true) => self.decoded(film, stop, sink)?,
                 Ok(false) => break,
-                Err(error) => return Err(self.damaged(film, time, &words(error))),
+                Err(error) => {
+                    let reason = self.damaged(film, time, &words(error));
+                    self.damage.note(film, reason)?;
+                }
             }
         }
         Ok(())
@@ -214,7 +222,8 @@ impl Encode {
     fn decoded(&mut self, film: &Film, stop: &AtomicBool, sink: Sink) -> Result<(), Reason> {
         let pts = stamp_of(&self.frame);
         if self.frame.get().decode_error_flags != 0 {
-            return Err(self.damaged(film, pts, "the decoder had to guess"));
+            let reason = self.damaged(film, pts, "the decoder had to guess");
+            self.damage.note(film, reason)?;
         }
         self.check_form(film, pts)?;
         let samples = i64::from(self.frame.get().nb_samples);

@@ -16,7 +16,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use dvp_model::error::Reason;
+use dvp_model::error::{Kind, Reason};
 use dvp_model::plan::{AudioPlan, Plan};
 use dvp_model::time::Ratio;
 use dvp_model::wire::worker::{Report, Witness};
@@ -25,7 +25,7 @@ use ffmpeg_next::ffi;
 
 use super::av::{self, NO_PTS, Packet};
 use super::object::{Header, Writer};
-use super::source::Source;
+use super::source::{How, Source};
 use copy::Copy;
 use encode::Encode;
 use joint::Joints;
@@ -94,7 +94,8 @@ impl Film<'_> {
     fn source(&self) -> Result<Source, Reason> {
         let (input, audio) = (&self.plan.input, &self.plan.audio);
         let edited = audio.iter().all(|audio| audio.parts.is_empty());
-        let source = Source::open_as(&input.path, Some(input), true, edited)?;
+        let how = How { probe: true, edited, tolerant: self.plan.spec.tolerant };
+        let source = Source::open_as(&input.path, Some(input), how)?;
         let wanted: Vec<u32> = audio.iter().map(|audio| audio.stream).collect();
         coder::hear_only(&source, &wanted);
         Ok(source)
@@ -143,6 +144,15 @@ impl Output {
 enum Lane {
     Copy { copy: Copy, packets: u64 },
     Encode(Box<Encode>),
+}
+
+impl Lane {
+    fn damage(&mut self) -> &mut Damage {
+        match self {
+            Lane::Copy { copy, .. } => &mut copy.damage,
+            Lane::Encode(encode) => &mut encode.damage,
+        }
+    }
 }
 
 /// All streams, and how each is moved where the file's times jump.
@@ -232,8 +242,9 @@ impl Lanes {
             let Some(number) = place else { continue };
             let (lane, joints) = &mut self.0[number];
             let lacks = shift(&mut packet, joints);
-            if !source.is_strewn() || lacks {
-                refuse_damage(film, &packet, av::ratio(source.stream(index)?.time_base))?;
+            if packet.has(ffi::AV_PKT_FLAG_CORRUPT) && (!source.is_strewn() || lacks) {
+                let reason = broken(film, &packet, av::ratio(source.stream(index)?.time_base));
+                lane.damage().note(film, reason)?;
             }
             match lane {
                 Lane::Copy { copy, packets } => {
@@ -295,20 +306,44 @@ fn shift(packet: &mut Packet, joints: &mut Joints) -> bool {
     step.lacks
 }
 
-/// A packet that the container calls cut off is not carried. In a stream that was joined it may be whole:
-/// there only one behind which something is missing is none.
-fn refuse_damage(film: &Film, packet: &Packet, base: Ratio) -> Result<(), Reason> {
-    if !packet.has(ffi::AV_PKT_FLAG_CORRUPT) {
-        return Ok(());
-    }
+/// The reason against a packet that the container calls broken. In a stream that was joined it may be
+/// whole: there only one behind which something is missing is asked about.
+fn broken(film: &Film, packet: &Packet, base: Ratio) -> Reason {
     let raw = packet.get();
     let time = [raw.pts, raw.dts].into_iter().find(|&time| time != NO_PTS);
-    Err(Reason::input(format!(
+    Reason::input(format!(
         "{} is damaged: its sound (stream {}) is cut off at {}; get a whole copy",
         film.path(),
         raw.stream_index,
         film.moment(time, base)
-    )))
+    ))
+}
+
+/// Damage of a stream, where that is tolerated.
+#[derive(Debug, Default)]
+struct Damage {
+    count: u64,
+    first: Option<Reason>,
+}
+
+impl Damage {
+    /// Counts it, or fails with it.
+    fn note(&mut self, film: &Film, reason: Reason) -> Result<(), Reason> {
+        if !film.plan.spec.tolerant || reason.kind != Kind::Input {
+            return Err(reason);
+        }
+        self.count += 1;
+        self.first.get_or_insert(reason);
+        Ok(())
+    }
+
+    fn remark(&self, stream: u32) -> Option<String> {
+        let first = self.first.as_ref()?;
+        Some(format!(
+            "sound, stream {stream}: damaged in {} places, as was to be tolerated; the first: {first}",
+            self.count
+        ))
+    }
 }
 
 fn stopped() -> Reason {

@@ -209,6 +209,7 @@ fn plan_without_input() -> Plan {
             counted: None,
             splices: Vec::new(),
             runs: Vec::new(),
+            damage: Vec::new(),
             upright: String::new(),
             color: color.clone(),
             undecodable: 0,

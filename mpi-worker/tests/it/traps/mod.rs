@@ -1,6 +1,7 @@
 //! The traps of chunked video: a test a row, each through mpirun on 1 rank and on 3, with chunks short
 //! enough that seams fall in the interesting place. The right value comes from one ffmpeg process.
 
+mod damage;
 mod exactness;
 mod refusals;
 mod streams;

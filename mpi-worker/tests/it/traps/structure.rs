@@ -123,20 +123,6 @@ fn pixel_shape_changes_inside() {
 }
 
 #[test]
-fn damaged_in_the_middle() {
-    let folder = folder();
-    let input = Clip::new("damaged.mp4").frames(240).make(folder.path());
-    let mut bytes = std::fs::read(&input).expect("the clip");
-    let middle = bytes.len() / 2;
-    bytes[middle..middle + 4_000].fill(0x55);
-    std::fs::write(&input, bytes).expect("the clip is written");
-    for ranks in [1, 3] {
-        let reason = refused(&input, ranks, &[("plan.chunk_frames", "40")]);
-        assert_blames_input(&reason, &["is damaged: the picture at", " s "]);
-    }
-}
-
-#[test]
 fn changed_input() {
     use testbed::drive::Drive;
     let folder = folder();
