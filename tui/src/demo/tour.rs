@@ -8,10 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::Action;
 use crate::state::State;
+use crate::state::data::is_open;
 use crate::widget::words;
 
 /// The count of edits under which the second run is submitted: no form ever gets there.
 pub const SECOND: u64 = u64::MAX;
+
+/// How the undisturbed run's output is named: this, then the first run's short id.
+const UNDISTURBED: &str = "undisturbed-";
 
 /// The tour.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,8 +65,10 @@ pub fn killed(state: &mut State, _job: JobId, lane: Lane) {
     }
 }
 
-/// Goes on by itself where the tour has to: starts the undisturbed run when the first is completed.
+/// Goes on by itself where the tour has to: takes up what an earlier demo left running, and starts the
+/// undisturbed run when the first is completed.
 pub fn advance(state: &mut State) -> Vec<Action> {
+    adopt(state);
     let Some(tour) = &state.tour else { return vec![] };
     let Some(job) = tour.first.and_then(|id| state.live.job(id)) else { return vec![] };
     if tour.second_asked || job.state.name() != StateName::Completed {
@@ -70,7 +76,7 @@ pub fn advance(state: &mut State) -> Vec<Action> {
     }
     let path = job.output_path.as_path();
     let ending = path.extension().and_then(|e| e.to_str()).unwrap_or("mp4");
-    let output = path.with_file_name(format!("undisturbed-{}.{ending}", job.id.short()));
+    let output = path.with_file_name(format!("{UNDISTURBED}{}.{ending}", job.id.short()));
     let submission = Submission {
         input: job.input.clone(),
         spec: job.asked.clone(),
@@ -86,6 +92,28 @@ pub fn advance(state: &mut State) -> Vec<Action> {
     }
     state.revision += 1;
     vec![Action::Submit(SECOND, Box::new(submission))]
+}
+
+/// Takes up a run that an earlier demo left to the background engine, while the person has started none.
+fn adopt(state: &mut State) {
+    if state.tour.as_ref().is_none_or(|tour| tour.first.is_some()) {
+        return;
+    }
+    let Some(open) = state.live.all_jobs().iter().find(|job| is_open(job)) else { return };
+    let id = open.id;
+    let output = open.output_path.file_name().to_string_lossy().into_owned();
+    let of = output.strip_prefix(UNDISTURBED).and_then(|rest| rest.split('.').next());
+    let compared = |short| state.live.all_jobs().iter().find(|job| job.id.short() == short);
+    let first = of.and_then(compared).map(|job| job.id);
+    state.tour = Some(Tour {
+        first: Some(first.unwrap_or(id)),
+        killed: Vec::new(),
+        second_asked: first.is_some(),
+        second: first.map(|_| id),
+    });
+    super::super::update::go(state, crate::state::Place::Job(id));
+    state.say("The job of the last demo goes on.", false);
+    state.revision += 1;
 }
 
 /// What the coach says now.
@@ -157,7 +185,9 @@ fn verdict(state: &State, first: JobId, disturbed: &str, undisturbed: &str) -> H
     let again = redone(state, first);
     let killed = state.tour.as_ref().map_or(0, |tour| tour.killed.len());
     let story = match (killed, again.is_empty()) {
-        (0, _) => "No rank was killed".to_owned(),
+        (0, true) => "No rank was killed".to_owned(),
+        // Killed in an earlier demo, which this one took over.
+        (0, false) => format!("Done again: {}", list(&again)),
         (n, true) => format!("{} killed, nothing was in flight", words::count(n, "rank")),
         (n, false) => format!("{} killed, done again: {}", words::count(n, "rank"), list(&again)),
     };

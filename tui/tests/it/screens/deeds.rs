@@ -310,6 +310,38 @@ fn the_tour_kills_compares_and_says_what_was_redone() {
 }
 
 #[test]
+fn the_tour_takes_up_what_an_earlier_demo_left_running() {
+    use dvp_console::demo::tour::Tour;
+    let fresh = || {
+        let mut state = fixture::state();
+        state.tour = Some(Tour::default());
+        state.live.jobs = None;
+        state.place = Place::Submit;
+        Console::new(state)
+    };
+    let all = fixture::jobs();
+    let running = all.iter().find(|job| job.id == fixture::id(9)).expect("a running job");
+    let completed = all[4].clone();
+    assert_eq!(completed.state, JobState::Completed);
+    // Nothing runs: the form waits for its person.
+    let console = fresh().reply(Reply::Jobs(vec![completed.clone()]));
+    assert_eq!(console.state.place, Place::Submit);
+    let console = fresh().reply(Reply::Jobs(vec![running.clone(), completed.clone()]));
+    let tour = console.state.tour.clone().expect("a tour");
+    assert_eq!((tour.first, tour.second), (Some(running.id), None));
+    assert_eq!(console.state.place, Place::Job(running.id));
+    assert!(coach(&console).contains("K kills a rank"), "{}", coach(&console));
+    // The undisturbed run was left running: it is compared with the one that it names.
+    let mut second = running.clone();
+    second.output_path = format!("/out/undisturbed-{}.mp4", completed.id.short()).into();
+    let console = fresh().reply(Reply::Jobs(vec![second.clone(), completed.clone()]));
+    let tour = console.state.tour.clone().expect("a tour");
+    assert_eq!((tour.first, tour.second), (Some(completed.id), Some(second.id)));
+    assert!(console.actions.iter().all(|action| !matches!(action, Action::Submit(..))));
+    assert!(coach(&console).contains("again, undisturbed"), "{}", coach(&console));
+}
+
+#[test]
 fn a_failed_job_that_was_made_good_needs_nobody() {
     let mut jobs = fixture::jobs();
     let failed = jobs.iter().position(|job| job.id == fixture::id(1)).expect("it is there");
