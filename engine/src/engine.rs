@@ -354,6 +354,9 @@ impl Engine {
         self.tasks.stop(deadline).await;
         self.cluster.lines.close().await;
         if self.serves {
+            line::end(self);
+        }
+        if self.serves {
             let entry = What::EngineStopped { pid: std::process::id() };
             let _ = self.store.feed_append(None, vec![entry]).await;
         }

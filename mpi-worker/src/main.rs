@@ -19,6 +19,8 @@ enum Command {
     Plan,
     /// The ranks' program, under mpirun: speaks with the engine on rank 0's stdin and stdout.
     Work,
+    /// The ranks' program again, under mpirun: each says who it is, and that is all.
+    Hello,
     /// Reads an AssembleRequest, prints progress and what was written.
     Assemble,
     /// Reads a ChunkRequest, repeats that item here and prints its report.
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
     let code = match Cli::parse().command {
         Command::Plan => tool::plan(),
         Command::Work => rank::work(),
+        Command::Hello => rank::hello(),
         Command::Assemble => tool::assemble(),
         Command::Chunk => tool::chunk(),
         Command::Versions => tool::versions(),

@@ -67,6 +67,8 @@ pub struct Rung {
     pub name: String,
     /// What was found; or why it failed and the command that mends it.
     pub found: Result<String, Reason>,
+    /// How long it took, milliseconds.
+    pub took_ms: u64,
 }
 
 /// How far a machine came.
@@ -76,6 +78,11 @@ pub struct Climb {
     pub name: NodeName,
     /// The rungs in order; the last one may have failed.
     pub rungs: Vec<Rung>,
+    /// The fingerprint of a host key that nobody has accepted yet: `SHA256:...`.
+    #[serde(default)]
+    pub shown_key: Option<String>,
+    /// There is no rung to come.
+    pub is_done: bool,
 }
 
 impl Climb {
@@ -141,4 +148,10 @@ pub struct Health {
     pub mpi: String,
     /// The worker's fingerprint; empty when it could not be asked.
     pub fingerprint: String,
+    /// How far its clock is ahead of the engine's, milliseconds, to about the round trip's time; none here.
+    #[serde(default)]
+    pub clock_ahead_ms: Option<i64>,
+    /// Names of its graphics processors; empty when there are none. DVP does not use them.
+    #[serde(default)]
+    pub gpu: String,
 }

@@ -104,6 +104,11 @@ pub const KEYS: &[Key] = &[
         "the node that mpirun runs on (default: the first of a launch)",
     ),
     key("network", "", "the network that ranks speak over, such as 10.0.0.0/24"),
+    key(
+        "ports",
+        "",
+        "TCP ports that ranks use, such as 40000-40999 (default: the system's choice)",
+    ),
     key("shared_dir", "", "a folder that all nodes mount; objects lie in it (default: data_dir)"),
     key("setup", "plain", "whose commands hints name: plain, or compose for the containers' own"),
     key("linger_s", "60", "seconds a background engine stays after its last job and client"),

@@ -1,6 +1,7 @@
 //! The settings of a process: defaults, below a file, below the environment, below flags, each value
 //! with its source. The only place that reads environment variables. Knows nothing of what they do.
 
+mod access;
 mod broker;
 mod keys;
 mod layers;
@@ -12,7 +13,6 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use dvp_model::NodeName;
 use dvp_model::error::Reason;
 use dvp_model::validate::Setup;
 use dvp_model::wire::api::Errors;
@@ -169,9 +169,7 @@ impl Config {
             Some(path) if !path.as_os_str().is_empty() => places::absolute(path),
             _ => places::beside_this_program(name),
         };
-        let set = |name: &str| {
-            path(name).filter(|path| !path.as_os_str().is_empty()).map(places::absolute)
-        };
+        let access = access::read(&entries, &data_dir, env, errors);
         Some(Self {
             socket: places::socket(&data_dir, env),
             worker: beside(path("worker"), "dvp-worker"),
@@ -183,16 +181,7 @@ impl Config {
             listen,
             connect,
             broker,
-            access: Access {
-                key: set("ssh_key"),
-                known_hosts: set("known_hosts"),
-                inventory: set("inventory"),
-                shared_dir: set("shared_dir"),
-                head: text("mpi_master_host").filter(|text| !text.is_empty()).map(NodeName),
-                network: text("network").filter(|text| !text.is_empty()),
-                agent: env.get("SSH_AUTH_SOCK").map(PathBuf::from),
-                sockets: Some(places::ssh_sockets(&data_dir, env)),
-            },
+            access,
             upload_bytes: upload_gib << 30,
             setup,
             linger_s,

@@ -10,9 +10,10 @@ use dvp_model::schedule::parallelism;
 use dvp_model::time::Millis;
 use dvp_model::validate::Setup;
 use dvp_model::wire::api::{
-    Cancel, DryRun, DryRunReply, Errors, Feed, Find, Hold, JobGet, Jobs, KillRank, Mesh, NodeAdd,
-    NodeCheck, NodeDrain, NodeRemove, NodeUndrain, Nodes, Release, Retry, Service, SetPriority,
-    Status, StatusReply, Stop, Stopping, Submit, SubmitAll, UploadBegin, UploadEnd, Validate,
+    Cancel, Climbs, DryRun, DryRunReply, Errors, Feed, Find, Hold, JobGet, Jobs, KillRank, Mesh,
+    NodeAdd, NodeCheck, NodeDrain, NodeRemove, NodeUndrain, Nodes, Release, Retry, Service,
+    SetPriority, Status, StatusReply, Stop, Stopping, Submit, SubmitAll, UploadBegin, UploadEnd,
+    Validate,
 };
 use dvp_model::wire::feed::Entry;
 use dvp_model::wire::worker::PlanRequest;
@@ -128,6 +129,7 @@ pub fn router(app: Arc<App>) -> Router {
         .call::<UploadBegin, _, _>(upload::begin)
         .call::<UploadEnd, _, _>(upload::end)
         .call::<Nodes, _, _>(|app, _| async move { Ok(nodes(&app).await) })
+        .call::<Climbs, _, _>(|app, _| async move { Ok(app.engine.cluster.climbs()) })
         .call::<Mesh, _, _>(|app, _| async move { Ok(app.engine.cluster.mesh.pairs()) })
         .call::<NodeAdd, _, _>(|app, call| async move { Ok(ladder::add(&app.engine, call).await?) })
         .call::<NodeCheck, _, _>(|app, call| async move {
@@ -146,6 +148,7 @@ pub fn router(app: Arc<App>) -> Router {
         })
         .call::<NodeRemove, _, _>(|app, call| async move {
             let removed = app.engine.store().node_remove(&call.name).await.map_err(Reason::from)?;
+            app.engine.cluster.forget(&call.name);
             app.engine.cluster.refresh(&app.engine).await?;
             Ok(removed)
         })

@@ -6,13 +6,10 @@ use std::time::Duration;
 use dvp_model::error::Reason;
 use dvp_model::node::Member;
 use dvp_model::path::printable;
-use dvp_model::{Epoch, JobId, RunTag};
-use futures::future::join_all;
 
-use super::spread::{self, Spread};
 use crate::engine::Engine;
 use crate::exec::{Invocation, Said, local};
-use crate::nodes::{line, prepare, watch};
+use crate::nodes;
 
 /// Processes that are started on each machine, at most.
 const EACH: u32 = 2;
@@ -30,7 +27,8 @@ pub struct Hello {
     pub hosts: BTreeSet<String>,
 }
 
-/// Starts `hostname` under mpirun, on the nodes of the cluster or, without any, here, and counts who answers.
+/// Starts ranks that say who they are on the nodes of the cluster or, without any, `hostname` under mpirun here,
+/// and counts who answers.
 ///
 /// # Errors
 /// What mpirun says, or that fewer answered than were started.
@@ -64,37 +62,15 @@ fn members(engine: &Engine) -> Vec<Member> {
 
 async fn over_nodes(engine: &Engine) -> Result<Hello, Reason> {
     let members = members(engine);
-    let Some(head) = members.first() else {
+    if members.is_empty() {
         return Err(Reason::machine(
             "no node can be given work: `dvp-console nodes` says why, `nodes check` tries again",
         ));
-    };
-    let launch = Spread {
-        run: RunTag { job: JobId(uuid::Uuid::new_v4()), epoch: Epoch(0) },
-        places: members.iter().map(|member| (member.clone(), member.slots.min(EACH))).collect(),
-        root: head.user == "root",
-        network: engine.settings().access.network.clone(),
-    };
-    let said = start(engine, head, &launch, &members).await;
-    watch::reap(engine, &launch.run, &members).await;
-    heard(launch.ranks(), &said?)
-}
-
-async fn start(
-    engine: &Engine,
-    head: &Member,
-    launch: &Spread,
-    members: &[Member],
-) -> Result<Said, Reason> {
-    let known_hosts = prepare::known_hosts(engine, members.iter())?;
-    let each = members.iter().map(|member| {
-        let known_hosts = (member.name == head.name).then_some(&*known_hosts);
-        prepare::folder(engine, member, launch, known_hosts)
-    });
-    join_all(each).await.into_iter().collect::<Result<(), Reason>>()?;
-    let connection = line::connect(engine, head, Vec::new()).await?;
-    let hostname = spread::invocation(launch, connection.agent_there(), "hostname");
-    connection.ask(&hostname, &[], PATIENCE).await
+    }
+    let places = members.into_iter().map(|member| (member.clone(), member.slots.min(EACH)));
+    let ranks = nodes::hello::hello(engine, places.collect()).await?;
+    let hosts = ranks.iter().map(|rank| printable(&rank.host)).collect();
+    Ok(Hello { processes: ranks.len() as u32, hosts })
 }
 
 fn heard(processes: u32, said: &Said) -> Result<Hello, Reason> {

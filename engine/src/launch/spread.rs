@@ -8,18 +8,34 @@ use dvp_model::node::Member;
 use dvp_model::{NodeName, RunTag};
 
 use crate::exec::{Invocation, ssh, tag};
+use crate::nodes::network::{Network, Ports};
+
+/// What the ranks are to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// A job's items.
+    Work,
+    /// Say who they are.
+    Hello,
+}
 
 /// One launch over several machines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spread {
     /// Tag of every process.
     pub run: RunTag,
+    /// What the ranks are to do.
+    pub command: Command,
+    /// Content hash of the worker that was pushed.
+    pub worker: String,
     /// Machines with their ranks, the head first where it has any.
     pub places: Vec<(Member, u32)>,
     /// mpirun runs as root.
     pub root: bool,
-    /// The network that ranks speak over, `10.0.0.0/24`; none: Open MPI chooses.
-    pub network: Option<String>,
+    /// The network that ranks speak over; none: Open MPI chooses.
+    pub network: Option<Network>,
+    /// The ports that ranks use; none: the system chooses.
+    pub ports: Option<Ports>,
 }
 
 impl Spread {
@@ -81,14 +97,8 @@ pub fn worker_path(hash: &str) -> String {
     format!("\"$HOME\"/.cache/dvp/worker/{hash}/dvp-worker")
 }
 
-/// The shell text that a rank of a job is.
-pub fn work(hash: &str) -> String {
-    format!("{} work", worker_path(hash))
-}
-
-/// What to start on the head, where the forwarded agent's socket is `agent`; each rank is the shell text
-/// `rank`.
-pub fn invocation(spread: &Spread, agent: &str, rank: &str) -> Invocation {
+/// What to start on the head, where the forwarded agent's socket is `agent`.
+pub fn invocation(spread: &Spread, agent: &str) -> Invocation {
     let folder = spread.folder();
     let folder = folder.display();
     let mut args: Vec<OsString> = vec!["-np".into(), spread.ranks().to_string().into()];
@@ -113,13 +123,22 @@ pub fn invocation(spread: &Spread, agent: &str, rank: &str) -> Invocation {
     mca("oob_tcp_keepalive_intvl", "2".into());
     mca("oob_tcp_keepalive_probes", "3".into());
     if let Some(network) = &spread.network {
-        mca("btl_tcp_if_include", network.clone());
-        mca("oob_tcp_if_include", network.clone());
+        mca("btl_tcp_if_include", network.to_string());
+        mca("oob_tcp_if_include", network.to_string());
+    }
+    if let Some(ports) = &spread.ports {
+        mca("oob_tcp_dynamic_ipv4_ports", ports.to_string());
+        mca("btl_tcp_port_min_v4", ports.first.to_string());
+        mca("btl_tcp_port_range_v4", ports.count.to_string());
     }
     args.extend(["-x".into(), tag::VARIABLE.into()]);
     // The ranks have no business with the agent.
-    args.extend(["/bin/sh".into(), "-c".into()]);
-    args.push(format!("unset SSH_AUTH_SOCK; exec {rank}").into());
+    let command = match spread.command {
+        Command::Work => "work",
+        Command::Hello => "hello",
+    };
+    let work = format!("unset SSH_AUTH_SOCK; exec {} {command}", worker_path(&spread.worker));
+    args.extend(["/bin/sh".into(), "-c".into(), work.into()]);
     let mut env = vec![(tag::VARIABLE.into(), spread.run.to_string().into())];
     if !agent.is_empty() {
         env.push(("SSH_AUTH_SOCK".into(), agent.into()));
@@ -163,11 +182,14 @@ mod tests {
     fn argv_and_files() {
         let spread = Spread {
             run: RunTag { job: JobId(uuid::Uuid::nil()), epoch: Epoch(3) },
+            command: Command::Work,
+            worker: "abc".into(),
             places: vec![(member("n1"), 2), (member("n2"), 1)],
             root: false,
-            network: Some("10.9.0.0/24".into()),
+            network: Some("10.9.0.0/24".parse().unwrap()),
+            ports: Some("40000-40999".parse().unwrap()),
         };
-        let words: Vec<String> = invocation(&spread, "/tmp/ssh-x/agent.7", &work("abc"))
+        let words: Vec<String> = invocation(&spread, "/tmp/ssh-x/agent.7")
             .args
             .iter()
             .map(|word| word.to_str().unwrap().to_owned())
@@ -178,6 +200,8 @@ mod tests {
             "--mca plm_rsh_args -F /dev/shm/dvp.00000000000000000000000000000000.3/ssh_config ",
             "--mca orte_launch_agent env DVP_RUN=00000000-0000-0000-0000-000000000000.3 orted ",
             "--mca btl_tcp_if_include 10.9.0.0/24 --mca oob_tcp_if_include 10.9.0.0/24 ",
+            "--mca oob_tcp_dynamic_ipv4_ports 40000-40999 --mca btl_tcp_port_min_v4 40000 ",
+            "--mca btl_tcp_port_range_v4 1000 ",
             "-x DVP_RUN /bin/sh -c unset SSH_AUTH_SOCK; exec \"$HOME\"/.cache/dvp/worker/abc/dvp-worker work",
         ] {
             assert!(line.contains(part), "{part} in {line}");

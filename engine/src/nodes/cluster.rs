@@ -5,18 +5,23 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dvp_model::error::Reason;
-use dvp_model::node::{Duty, Health, Link, Member, Node};
+use dvp_model::node::{Climb, Duty, Health, Link, Member, Node};
 use dvp_model::schedule::Free;
 use dvp_model::{Millis, NodeName};
 use tokio::sync::Notify;
 
+use super::figures::{self, Before};
 use super::line::{Lines, known_host, own_known_hosts};
 use super::mesh::Mesh;
+use super::network::{Network, Ports};
+use super::prepare::Hashed;
 use crate::engine::Engine;
 
+/// How often a machine's programs are asked, besides its figures.
+const PROGRAMS_PACE: Duration = Duration::from_secs(60);
 /// Answers that may be missing in a row.
 const MISSES: u32 = 2;
 
@@ -32,7 +37,9 @@ pub struct Access {
     /// The machine that mpirun runs on where it is healthy.
     pub head: Option<NodeName>,
     /// The network that ranks speak over.
-    pub network: Option<String>,
+    pub network: Option<Network>,
+    /// The ports that ranks use.
+    pub ports: Option<Ports>,
     /// The folder that all machines mount; objects lie in it.
     pub shared_dir: Option<PathBuf>,
     /// The user's ssh-agent.
@@ -49,6 +56,10 @@ pub struct Cluster {
     pub(crate) lines: Lines,
     /// Who reaches whom.
     pub mesh: Mesh,
+    /// The worker that is pushed.
+    pub(super) worker: tokio::sync::Mutex<Option<Hashed>>,
+    /// What the ladder found, by machine: also while it is climbed.
+    climbs: Mutex<BTreeMap<NodeName, Climb>>,
     /// Told when another machine may be given work, or one less.
     pub(super) changed: Notify,
 }
@@ -59,7 +70,9 @@ struct Known {
     health: Option<Health>,
     link: Link,
     misses: u32,
-    ticks: (u64, u64),
+    before: Before,
+    /// When its programs were asked.
+    programs: Option<Instant>,
     is_asked: bool,
 }
 
@@ -67,7 +80,8 @@ impl Known {
     fn new(member: Member) -> Self {
         let reason = Reason::machine("not asked yet");
         let link = Link::Down { at: Millis::default(), reason };
-        Self { member, health: None, link, misses: 0, ticks: (0, 0), is_asked: false }
+        let before = Before::default();
+        Self { member, health: None, link, misses: 0, before, programs: None, is_asked: false }
     }
 
     fn is_up(&self) -> bool {
@@ -135,6 +149,20 @@ impl Cluster {
     /// Whether a machine may be given work now.
     pub fn is_fit(&self, name: &NodeName) -> bool {
         self.duties().get(name) == Some(&Duty::Active)
+    }
+
+    /// The machine that a launch's mpirun would run on, beside this one: the preferred one where it is fit.
+    pub fn head(&self, beside: &NodeName) -> Option<Member> {
+        let duties = self.duties();
+        let is_fit = |name: &NodeName| name != beside && duties.get(name) == Some(&Duty::Active);
+        let preferred = self.head.as_ref().filter(|name| is_fit(name));
+        let name = preferred.or_else(|| duties.keys().find(|name| is_fit(name)))?;
+        self.member(name)
+    }
+
+    /// Whether a person drains a machine, or took it away.
+    pub fn is_drained(&self, name: &NodeName) -> bool {
+        self.known().get(name).is_none_or(|known| known.member.duty == Duty::Draining)
     }
 
     /// Why a machine is set aside, if it is.
@@ -251,12 +279,65 @@ impl Cluster {
         }
     }
 
-    pub(super) fn note_up(&self, name: &NodeName, at: Millis, rtt: Duration, text: &str) {
+    /// Notes what a machine said of itself, `clock_ns` by our clock.
+    pub(super) fn note_up(
+        &self,
+        name: &NodeName,
+        at: Millis,
+        rtt: Duration,
+        clock_ns: i128,
+        text: &str,
+    ) {
         let mut known = self.known();
         let Some(known) = known.get_mut(name) else { return };
         known.misses = 0;
         known.link = Link::Up { at, rtt_ms: rtt.as_millis() as u32 };
-        let (health, ticks) = super::figures::read(text, at, known.ticks);
-        (known.health, known.ticks) = (Some(health), ticks);
+        let (health, before) = figures::read(text, at, clock_ns, &known.before);
+        (known.health, known.before) = (Some(health), before);
+    }
+
+    /// Notes what the worker said of itself on a machine.
+    pub(super) fn note_fingerprint(&self, name: &NodeName, fingerprint: &str) {
+        if let Some(known) = self.known().get_mut(name) {
+            fingerprint.clone_into(&mut known.before.fingerprint);
+        }
+    }
+
+    /// Whether a machine's programs are to be asked too; then it counts as done.
+    pub(super) fn programs_due(&self, name: &NodeName) -> bool {
+        let mut known = self.known();
+        let Some(known) = known.get_mut(name) else { return false };
+        let due = known.programs.is_none_or(|asked| asked.elapsed() > PROGRAMS_PACE);
+        if due {
+            known.programs = Some(Instant::now());
+        }
+        due
+    }
+
+    fn climbs_mut(&self) -> MutexGuard<'_, BTreeMap<NodeName, Climb>> {
+        self.climbs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the ladder found the last time, by machine: also while it is climbed.
+    pub fn climbs(&self) -> Vec<Climb> {
+        self.climbs_mut().values().cloned().collect()
+    }
+
+    /// The next probe of a machine asks its programs too.
+    pub(super) fn ask_programs(&self, name: &NodeName) {
+        if let Some(known) = self.known().get_mut(name) {
+            known.programs = None;
+        }
+    }
+
+    /// Forgets how a machine was reached.
+    pub fn forget(&self, name: &NodeName) {
+        self.climbs_mut().remove(name);
+        self.lines.drop(name);
+    }
+
+    /// Notes how far a machine came.
+    pub(super) fn note_climb(&self, climb: &Climb) {
+        self.climbs_mut().insert(climb.name.clone(), climb.clone());
     }
 }

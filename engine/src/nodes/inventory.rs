@@ -1,5 +1,5 @@
 //! Machines from a file: a hostfile of Open MPI's (`host slots=N`), where a line may also begin with
-//! `user@` and have `port=N`.
+//! `user@` and have `port=N` and `key=SHA256:...`, the fingerprint of its host key.
 
 use dvp_model::NodeName;
 use dvp_model::error::Reason;
@@ -21,7 +21,7 @@ pub fn parse(text: &str, default_user: &str) -> Result<Vec<NodeAdd>, Reason> {
         }
         let wrong = |what: &str| {
             Reason::spec(format!(
-                "line {}: {what}; write '[user@]host [slots=N] [port=N]'",
+                "line {}: {what}; write '[user@]host [slots=N] [port=N] [key=SHA256:...]'",
                 position + 1
             ))
         };
@@ -43,6 +43,7 @@ pub fn parse(text: &str, default_user: &str) -> Result<Vec<NodeAdd>, Reason> {
             match word.split_once('=') {
                 Some(("slots", text)) => add.slots = Some(number(text)?.into()),
                 Some(("port", text)) => add.port = number(text)?,
+                Some(("key", text)) => add.accept_key = Some(text.to_owned()),
                 Some(("max_slots" | "max-slots", text)) => drop(number(text)?),
                 _ => return Err(wrong(&format!("'{word}' is unknown"))),
             }
@@ -80,13 +81,14 @@ mod tests {
 
     #[test]
     fn hostfiles_and_their_faults() {
-        let text = "# ours\nmaster slots=2\nmpi@n1 slots=4 port=2022 max_slots=4 # big\n\nn2\n";
+        let text = "# ours\nmaster slots=2\nmpi@n1 slots=4 port=2022 max_slots=4 key=SHA256:x # big\n\nn2\n";
         let all = parse(text, "me").unwrap();
         let words: Vec<String> = all
             .iter()
             .map(|add| format!("{}@{}:{} {:?}", add.user, add.name, add.port, add.slots))
             .collect();
         assert_eq!(words, ["me@master:22 Some(2)", "mpi@n1:2022 Some(4)", "me@n2:22 None"]);
+        assert_eq!(all[1].accept_key.as_deref(), Some("SHA256:x"));
         let fault = parse("n1\nn2 slots=x\n", "me").unwrap_err();
         assert!(fault.text.starts_with("line 2: 'x' is no number"), "{fault}");
         assert!(parse("n1 sltos=2", "me").is_err());

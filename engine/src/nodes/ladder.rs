@@ -1,22 +1,23 @@
 //! The rungs from a name to a node that works. Each either says what it found, or why it failed and the
 //! command that mends it; after a failed one there is nothing to stand on.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use dvp_model::NodeName;
 use dvp_model::error::Reason;
 use dvp_model::node::{Climb, Duty, Member, Rung};
 use dvp_model::wire::api::NodeAdd;
+use dvp_model::{Millis, NodeName};
 use tokio::net::TcpStream;
 
+use super::figures::{self, Before};
 use super::line::ask;
-use super::{figures, prepare, watch};
+use super::{network, prepare, watch};
 use crate::engine::Engine;
 use crate::exec::{Invocation, local, ssh};
 
 /// Debian packages that a node needs.
-pub const PACKAGES: &str = "openmpi-bin openssh-client libavdevice59 libavfilter8 libavformat59 libavcodec59 libswscale6 \
-     libswresample4 libavutil57";
+pub const PACKAGES: &str = "openmpi-bin openssh-client libavfilter8 libavformat59 libavcodec59 libswscale6 libswresample4 \
+     libavutil57";
 /// Two clocks may differ by so much, seconds.
 const SKEW_S: u64 = 30;
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -61,54 +62,86 @@ pub async fn check(engine: &Engine, name: &NodeName) -> Result<Climb, Reason> {
     climb(engine, member, false, None).await
 }
 
+/// A climb under way: everybody sees each rung as soon as it is there.
+struct Climber<'a> {
+    engine: &'a Engine,
+    climb: Climb,
+}
+
+impl Climber<'_> {
+    /// Climbs one rung. Whether it holds.
+    async fn rung(
+        &mut self,
+        name: &str,
+        found: impl Future<Output = Result<String, Reason>>,
+    ) -> bool {
+        let begun = Instant::now();
+        let found = found.await;
+        let holds = found.is_ok();
+        let took_ms = begun.elapsed().as_millis() as u64;
+        self.climb.rungs.push(Rung { name: name.to_owned(), found, took_ms });
+        self.engine.cluster.note_climb(&self.climb);
+        holds
+    }
+
+    fn end(mut self) -> Climb {
+        self.climb.is_done = true;
+        self.engine.cluster.note_climb(&self.climb);
+        self.climb
+    }
+}
+
 async fn climb(
     engine: &Engine,
     mut member: Member,
     install: bool,
     accept: Option<&str>,
 ) -> Result<Climb, Reason> {
-    let mut climb = Climb { name: member.name.clone(), rungs: Vec::new() };
-    let mut stand = |name: &str, found: Result<String, Reason>| {
-        let stands = found.is_ok();
-        climb.rungs.push(Rung { name: name.to_owned(), found });
-        stands
-    };
-    let goes = stand("resolve", resolve(&member).await)
-        && stand("tcp", tcp(&member).await)
-        && stand("host key", host_key(engine, &mut member, accept).await);
+    let climb =
+        Climb { name: member.name.clone(), rungs: Vec::new(), shown_key: None, is_done: false };
+    let mut climber = Climber { engine, climb };
+    let mut shown = None;
+    let goes = climber.rung("resolve", resolve(&member)).await
+        && climber.rung("tcp", tcp(&member)).await
+        && climber.rung("host key", host_key(engine, &mut member, accept, &mut shown)).await;
     if !goes {
-        return Ok(climb);
+        climber.climb.shown_key = shown;
+        return Ok(climber.end());
     }
     // ssh reads the key from our file: the machine is known from here on, without slots until the top.
     let was = engine.cluster.member(&member.name);
     let idle = Member { slots: 0, ..member.clone() };
     engine.store().node_put(was.as_ref().map_or(&idle, |_| &member)).await?;
     engine.cluster.refresh(engine).await?;
-    let goes = stand("key", key(engine, &member).await)
-        && stand("packages", packages(engine, &member, install).await)
-        && stand("worker", worker(engine, &member).await)
-        && stand("clock", clock(engine, &member).await)
-        && stand("folder", shared_folder(engine, &member).await)
-        && stand("hello", hello(engine, &member).await);
+    let goes = climber.rung("key", key(engine, &member)).await
+        && climber.rung("packages", packages(engine, &member, install)).await
+        && climber.rung("worker", worker(engine, &member)).await
+        && climber.rung("clock", clock(engine, &member)).await
+        && climber.rung("network", network(engine, &member)).await
+        && climber.rung("folder", shared_folder(engine, &member)).await
+        && climber.rung("hello", hello(engine, &member)).await;
     if goes {
         finish(engine, &mut member).await?;
     } else if let Some(was) = was {
-        let why = climb.fault().cloned().unwrap_or_else(|| Reason::bug("no rung failed"));
+        let why = climber.climb.fault().cloned().unwrap_or_else(|| Reason::bug("no rung failed"));
         let duty = if was.duty == Duty::Draining { was.duty.clone() } else { Duty::SetAside(why) };
         engine.store().node_put(&Member { duty, ..was }).await?;
     } else {
         engine.store().node_remove(&member.name).await?;
     }
     engine.cluster.refresh(engine).await?;
+    engine.cluster.ask_programs(&member.name);
     watch::look(engine, &member, true).await;
+    engine.cluster.changed.notify_one();
     engine.nudge();
-    Ok(climb)
+    Ok(climber.end())
 }
 
 /// At the top: slots, memory, and work unless a person drains it.
 async fn finish(engine: &Engine, member: &mut Member) -> Result<(), Reason> {
-    let said = ask(engine, member, &ssh::script(figures::SCRIPT), &[], PATIENCE).await?;
-    let (health, _) = figures::read(&said.out, dvp_model::Millis::default(), (0, 0));
+    let script = ssh::script(&figures::script(None));
+    let said = ask(engine, member, &script, &[], PATIENCE).await?;
+    let (health, _) = figures::read(&said.out, Millis::default(), 0, &Before::default());
     member.memory = health.memory_total;
     if member.slots == 0 {
         member.slots = health.cores;
@@ -117,6 +150,12 @@ async fn finish(engine: &Engine, member: &mut Member) -> Result<(), Reason> {
         member.duty = Duty::Active;
     }
     engine.store().node_put(member).await.map_err(Into::into)
+}
+
+/// The command that climbs to this machine again.
+fn add_again(member: &Member, more: &str) -> String {
+    let port = if member.port == 22 { String::new() } else { format!(" --port {}", member.port) };
+    format!("dvp-console nodes add {}@{}{port} {more}", member.user, member.name)
 }
 
 async fn resolve(member: &Member) -> Result<String, Reason> {
@@ -145,11 +184,12 @@ async fn tcp(member: &Member) -> Result<String, Reason> {
 }
 
 /// Compares the key that the machine shows with the accepted one; takes it when it is the one that the
-/// operator names.
+/// operator names. `shown` is one that nobody has accepted yet.
 async fn host_key(
     engine: &Engine,
     member: &mut Member,
     accept: Option<&str>,
+    shown: &mut Option<String>,
 ) -> Result<String, Reason> {
     let name = member.name.clone();
     let mut args: Vec<std::ffi::OsString> =
@@ -167,28 +207,35 @@ async fn host_key(
         .iter()
         .find_map(|kind| keys.iter().find(|key| key.starts_with(kind)));
     let Some(best) = best else {
-        return Err(Reason::machine(format!("{name} shows no host key: {}", said.last_words())));
+        return Err(Reason::machine(format!(
+            "{name} shows no host key: {}; is it an sshd that listens on port {}? On it: 'systemctl status ssh'",
+            said.last_words(),
+            member.port
+        )));
     };
     if keys.contains(&member.host_key.as_str()) {
         return fingerprint(&member.host_key).await;
     }
-    let shown = fingerprint(best).await?;
-    if accept == Some(shown.as_str()) {
+    let found = fingerprint(best).await?;
+    if accept == Some(found.as_str()) {
         member.host_key = (*best).to_owned();
-        return Ok(format!("{shown}, accepted"));
-    }
-    if member.host_key.is_empty()
-        && accept.is_none()
-        && engine.settings().access.known_hosts.is_some()
-    {
-        return Ok("by the file in DVP_KNOWN_HOSTS".to_owned());
+        return Ok(format!("{found}, accepted"));
     }
     let before = if member.host_key.is_empty() { "" } else { ", another than the accepted one" };
+    // A file or a certificate authority may vouch for it: then ssh gets further than the key.
+    if member.host_key.is_empty()
+        && let Some(file) = &engine.settings().access.known_hosts
+    {
+        let tried = ask(engine, member, &ssh::script("true"), &[], PATIENCE).await;
+        if tried.err().is_none_or(|reason| !reason.text.contains("Host key verification failed")) {
+            return Ok(format!("{found}, vouched for by {}", file.display()));
+        }
+    }
+    *shown = Some(found.clone());
     Err(Reason::machine(format!(
-        "{name} shows the host key {shown}{before}; compare it with what \
-         'ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub' prints on {name}, then \
-         'nodes add {}@{name} --accept-key {shown}'",
-        member.user
+        "{name} shows the host key {found}{before}; compare it with what \
+         'ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub' prints on {name}, then '{}'",
+        add_again(member, &format!("--accept-key {found}"))
     )))
 }
 
@@ -230,8 +277,9 @@ async fn packages(engine: &Engine, member: &Member, install: bool) -> Result<Str
     }
     if !install {
         return Err(Reason::machine(format!(
-            "{} lacks {before}: on it 'apt install {before}', or 'nodes add {}@{} --install'",
-            member.name, member.user, member.name
+            "{} lacks {before}: on it 'apt install {before}', or '{}'",
+            member.name,
+            add_again(member, "--install")
         )));
     }
     let script = format!(
@@ -252,8 +300,8 @@ async fn packages(engine: &Engine, member: &Member, install: bool) -> Result<Str
 }
 
 async fn worker(engine: &Engine, member: &Member) -> Result<String, Reason> {
-    let (bytes, hash) = prepare::worker(engine).await?;
-    let versions = prepare::push(engine, member, &bytes, &hash).await?;
+    let hash = prepare::worker(engine).await?;
+    let versions = prepare::push(engine, member, &hash).await?;
     let own = engine.versions().await?;
     match versions.fingerprint == own.fingerprint {
         true => Ok(format!("{} ({})", versions.build, &hash[..12])),
@@ -294,15 +342,26 @@ async fn clock(engine: &Engine, member: &Member) -> Result<String, Reason> {
     }
 }
 
+async fn network(engine: &Engine, member: &Member) -> Result<String, Reason> {
+    let Some(network) = &engine.settings().access.network else {
+        return Ok("any".to_owned());
+    };
+    let said = ask(engine, member, &ssh::script(network::SCRIPT), &[], PATIENCE).await?;
+    Ok(format!("{} in {network}", network.of(&member.name.0, &said.out)?))
+}
+
 /// A file that the engine writes where objects lie is seen by the node.
 async fn shared_folder(engine: &Engine, member: &Member) -> Result<String, Reason> {
+    let Some(root) = engine.objects.root() else {
+        return Ok("none: objects lie in S3".to_owned());
+    };
     let name = format!(".dvp-{}", uuid::Uuid::new_v4().simple());
-    let path = engine.objects.folder().join(&name);
+    let path = root.join(&name);
     let cannot = |error: std::io::Error| {
         Reason::machine(format!("{} can't be written: {error}", path.display()))
     };
     std::fs::write(&path, &name).map_err(cannot)?;
-    let place = engine.objects.folder().display().to_string();
+    let place = root.display().to_string();
     let quoted = ssh::quoted(path.as_os_str());
     let script = format!("f={}; cat \"$f\" && rm \"$f\"", quoted.to_string_lossy());
     let said = ask(engine, member, &ssh::script(&script), &[], PATIENCE).await;
@@ -319,17 +378,13 @@ async fn shared_folder(engine: &Engine, member: &Member) -> Result<String, Reaso
     }
 }
 
-/// Two ranks start there and end.
+/// Two ranks start, one on the head where there is another machine, and hear each other.
 async fn hello(engine: &Engine, member: &Member) -> Result<String, Reason> {
-    let script = "r=; [ $(id -u) = 0 ] && r=--allow-run-as-root; \
-                  exec mpirun -np 2 $r --oversubscribe --bind-to none --mca btl self,vader true";
-    let said = ask(engine, member, &ssh::script(script), &[], PATIENCE).await?;
-    match said.is_good() {
-        true => Ok("two ranks".to_owned()),
-        false => Err(Reason::machine(format!(
-            "{}: two ranks could not be started: {}; try 'mpirun -np 2 hostname' there",
-            member.name,
-            said.last_words()
-        ))),
-    }
+    let places = match engine.cluster.head(&member.name) {
+        Some(head) => vec![(head, 1), (member.clone(), 1)],
+        None => vec![(member.clone(), 2)],
+    };
+    let hosts = places.iter().map(|(member, _)| member.name.to_string()).collect::<Vec<_>>();
+    let ranks = super::hello::hello(engine, places).await?;
+    Ok(format!("{} ranks on {}", ranks.len(), hosts.join(" and ")))
 }

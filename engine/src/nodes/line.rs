@@ -84,6 +84,11 @@ pub fn begin(engine: &Engine) -> Result<(), Reason> {
     ssh::private_folder(&folder)
 }
 
+/// Removes the folder of the sockets; the connections are closed.
+pub fn end(engine: &Engine) {
+    let _ = std::fs::remove_dir_all(sockets(engine));
+}
+
 async fn host(engine: &Engine, member: &Member, forward: bool) -> Result<ssh::Host, Reason> {
     let access = &engine.settings().access;
     Ok(ssh::Host {

@@ -4,10 +4,12 @@
 mod agent;
 pub mod cluster;
 mod figures;
+pub mod hello;
 pub mod inventory;
 pub mod ladder;
 pub mod line;
 pub mod mesh;
+pub mod network;
 pub mod prepare;
 mod probe;
 pub mod watch;
@@ -116,6 +118,8 @@ impl Local {
             disk_total: taken.disk_total,
             mpi: word(&known.mpi),
             fingerprint: word(&known.fingerprint),
+            clock_ahead_ms: None,
+            gpu: String::new(),
         });
     }
 }

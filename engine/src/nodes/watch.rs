@@ -1,7 +1,7 @@
 //! Asks every machine again and again, lets them try whether they reach each other, and ends there what old
 //! launches left.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use dvp_model::error::Reason;
 use dvp_model::node::Member;
@@ -9,7 +9,7 @@ use dvp_model::{NodeName, RunTag};
 use futures::future::join_all;
 
 use super::line::ask;
-use super::{figures, inventory, mesh};
+use super::{figures, inventory, mesh, prepare};
 use crate::engine::Engine;
 use crate::exec::ssh;
 use crate::launch::spread;
@@ -67,13 +67,21 @@ async fn probe(engine: &Engine, member: &Member) {
 /// Asks one machine for its figures; ends there what old launches left. A machine that does not answer is
 /// lost at once where `is_sure`, else when it does not the next time either.
 pub(super) async fn look(engine: &Engine, member: &Member, is_sure: bool) {
-    let since = Instant::now();
-    let script = ssh::script(figures::SCRIPT);
+    let worker = match engine.cluster.programs_due(&member.name) {
+        true => prepare::worker(engine).await.ok(),
+        false => None,
+    };
+    let script = ssh::script(&figures::script(worker.as_deref()));
     let patience = engine.settings().timings.probe_patience;
+    let (since, clock) = (Instant::now(), UNIX_EPOCH.elapsed().unwrap_or_default());
     let said = ask(engine, member, &script, &[], patience).await;
     let Ok(at) = engine.store().now().await else { return };
+    let rtt = since.elapsed();
     match said {
-        Ok(said) => engine.cluster.note_up(&member.name, at, since.elapsed(), &said.out),
+        Ok(said) => {
+            let clock_ns = (clock + rtt / 2).as_nanos() as i128;
+            engine.cluster.note_up(&member.name, at, rtt, clock_ns, &said.out);
+        }
         Err(reason) if is_sure => return engine.cluster.note_down(&member.name, at, reason),
         Err(reason) => return engine.cluster.note_missed(&member.name, at, reason),
     }

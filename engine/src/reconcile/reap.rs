@@ -62,8 +62,9 @@ async fn end(engine: &Engine, lease: &Lease) -> Result<(), StoreError> {
     }
     if let Ok(job) = engine.store.job_get(lease.job).await {
         // A machine that can't be reached now gets no slots until it was reaped.
-        let members: Vec<_> =
-            job.nodes.iter().filter_map(|node| engine.cluster.member(node)).collect();
+        let head = engine.settings.access.head.as_ref().filter(|head| !job.nodes.contains(head));
+        let nodes = job.nodes.iter().chain(head);
+        let members: Vec<_> = nodes.filter_map(|node| engine.cluster.member(node)).collect();
         watch::reap(engine, &run, &members).await;
     }
     let reason = Reason::machine("the engine that drove this launch is gone");

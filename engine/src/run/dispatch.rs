@@ -174,13 +174,9 @@ async fn begin_run(
     let here = start.places.iter().all(|(node, _)| engine.cluster.member(node).is_none());
     let note = |job: &mut Job, _| {
         job.ranks = ranks;
-        for node in nodes {
-            if !job.nodes.contains(&node) {
-                job.nodes.push(node);
-            }
-        }
+        job.worked_on(&nodes);
         let reused = job.chunks_done + u32::from(job.sound_done);
-        vec![What::Launched { epoch: job.epoch, ranks, nodes: job.nodes.clone(), reused }]
+        vec![What::Launched { epoch: job.epoch, ranks, nodes, reused }]
     };
     let claim = engine.store.claim(start.job, &engine.owner, &engine.place, lease_ms, note).await;
     let job = match claim {
@@ -245,6 +241,44 @@ impl Engine {
         let live = self.live_mut();
         let memory = live.get(&job).map_or(0, |live| live.memory_per_slot);
         room(&self.free_beside(&live, Some(job)), memory).min(items)
+    }
+
+    /// The places on the cluster that a running job with so many items left could have.
+    pub(super) fn places_for(&self, job: &Job, items: u32) -> Option<Start> {
+        self.places_beside(&self.live_mut(), job, items)
+    }
+
+    fn places_beside(&self, live: &BTreeMap<JobId, Live>, job: &Job, items: u32) -> Option<Start> {
+        let free = self.cluster.free(&Self::used_on_nodes(live, Some(job.id)));
+        let wanted = Waiting {
+            job: job.id,
+            priority: job.priority,
+            cost_ms: 0,
+            items,
+            ranks: job.ranks_wanted,
+            memory_per_rank: live.get(&job.id).map_or(0, |live| live.memory_per_slot),
+            since: job.created_at,
+        };
+        schedule(&[wanted], &free).pop()
+    }
+
+    /// Gives a running job the places that it has from the scheduler, or those that there are now.
+    pub(super) fn places_take(&self, job: &Job, items: u32) -> Option<Start> {
+        let mut live = self.live_mut();
+        let has = live.get(&job.id).map(|live| live.places.clone()).unwrap_or_default();
+        let start = match has.is_empty() {
+            true => self.places_beside(&live, job, items)?,
+            false => {
+                let slots = has.iter().map(|(_, slots)| slots).sum();
+                let ranks = job.ranks_wanted.unwrap_or(slots);
+                Start { job: job.id, ranks, places: has }
+            }
+        };
+        if let Some(live) = live.get_mut(&job.id) {
+            live.places.clone_from(&start.places);
+            live.slots = start.slots();
+        }
+        Some(start)
     }
 
     /// Gives a running job all slots that it can use for so many items. How many it has then.

@@ -37,8 +37,8 @@ pub(super) struct Run<'a> {
     pub tag: RunTag,
     /// Ranks of its newest launch.
     pub ranks: AtomicU32,
-    /// Its slots on machines of the cluster; empty when it runs here.
-    pub places: Vec<(NodeName, u32)>,
+    /// Its ranks run on machines of the cluster, and not here.
+    pub is_spread: bool,
     pub target: Target,
     pub job: Job,
 }
@@ -52,7 +52,7 @@ pub async fn run(engine: &Engine, job: Job, start: Start, claimed_at_ms: u64) {
         epoch: job.epoch,
         tag: RunTag { job: job.id, epoch: job.epoch },
         ranks: AtomicU32::new(start.ranks),
-        places: engine.live_mut().get(&job.id).map(|live| live.places.clone()).unwrap_or_default(),
+        is_spread: engine.live_mut().get(&job.id).is_some_and(|live| !live.places.is_empty()),
         target: Target::of(&job),
         job,
     };
@@ -133,13 +133,14 @@ impl Run<'_> {
         }
     }
 
-    /// Writes down that a launch has another number of ranks than the one before.
-    pub(super) async fn note_ranks(&self, ranks: u32) -> Result<(), End> {
+    /// Writes down that a launch has other ranks than the one before.
+    pub(super) async fn note_ranks(&self, ranks: u32, nodes: &[NodeName]) -> Result<(), End> {
         let (store, owner) = (&self.engine.store, &self.engine.owner);
         let edit = |job: &mut Job, _| {
             job.ranks = ranks;
+            job.worked_on(nodes);
             let reused = job.chunks_done + u32::from(job.sound_done);
-            let nodes = job.nodes.clone();
+            let nodes = nodes.to_vec();
             Ok(vec![What::Launched { epoch: self.epoch, ranks, nodes, reused }])
         };
         let note = || store.job_change_by(self.id, self.epoch, owner, edit);

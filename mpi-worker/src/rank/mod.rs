@@ -3,6 +3,7 @@
 //! Knows nothing of what is in a chunk.
 
 pub mod compute;
+mod hello;
 pub mod lines;
 pub mod link;
 pub mod relay;
@@ -19,6 +20,7 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 use self::compute::Seat;
+pub use self::hello::hello;
 use self::lines::Lines;
 use self::link::Link;
 use self::relay::Relay;
@@ -109,33 +111,48 @@ impl Nap {
     }
 }
 
-/// `work`: the exit code of this rank.
-pub fn work() -> u8 {
+/// A rank that is up.
+struct Begun {
+    universe: Universe,
+    lines: Lines,
+    link: Link,
+    seat: Seat,
+    info: RankInfo,
+    parent: Parent,
+}
+
+/// Brings this rank up; the code to end with when it can't be.
+fn begin() -> Result<Begun, u8> {
     let parent = Parent::get();
     // libav, MPI and any library may print: what they print must not land between protocol lines.
-    let lines = match Lines::take_stdout() {
-        Ok(lines) => lines,
-        Err(error) => {
-            eprintln!("dvp-worker: stdout can't be kept for the protocol: {error}");
-            return exit::LINK;
-        }
-    };
+    let lines = Lines::take_stdout().map_err(|error| {
+        eprintln!("dvp-worker: stdout can't be kept for the protocol: {error}");
+        exit::LINK
+    })?;
     let Some((universe, threading)) = mpi::initialize_with_threading(Threading::Funneled) else {
         eprintln!("dvp-worker: MPI could not be initialised: start it under mpirun");
-        return exit::FAILED;
+        return Err(exit::FAILED);
     };
     if threading < Threading::Funneled {
         eprintln!("dvp-worker: this MPI library allows no threads beside it");
-        return exit::FAILED;
+        return Err(exit::FAILED);
     }
     media::init();
-    let mut link = Link::new(universe.world());
-    let mut seat = Seat::new();
+    let link = Link::new(universe.world());
     let info = RankInfo {
         rank: link.rank(),
         host: mpi::environment::processor_name().unwrap_or_default(),
         pid: std::process::id(),
         fingerprint: media::versions().fingerprint,
+    };
+    Ok(Begun { universe, lines, link, seat: Seat::new(), info, parent })
+}
+
+/// `work`: the exit code of this rank.
+pub fn work() -> u8 {
+    let Begun { universe, lines, mut link, mut seat, info, parent } = match begin() {
+        Ok(begun) => begun,
+        Err(code) => return code,
     };
     let (code, lines) = if link.rank() == 0 {
         let mut relay = Relay::new(lines, info, link.size());

@@ -1,6 +1,7 @@
 //! The command line: what may be typed, and which function does it. Every command is a client of the
 //! engine's API. Knows nothing of the screen.
 
+mod climb;
 mod config;
 mod download;
 mod engine;

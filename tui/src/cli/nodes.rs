@@ -9,14 +9,14 @@ use dvp_engine::host::Role;
 use dvp_engine::nodes::inventory;
 use dvp_model::NodeName;
 use dvp_model::error::Reason;
-use dvp_model::node::{Climb, Duty, Link, Member};
+use dvp_model::node::{Duty, Link, Member};
 use dvp_model::wire::api::{
     Errors, Mesh, NodeAdd, NodeCheck, NodeDrain, NodeRemove, NodeUndrain, Nodes, Status,
 };
 use serde_json::json;
 
 use super::print::{self, Table};
-use super::{Context, Outcome};
+use super::{Context, Outcome, climb};
 use crate::widget::words;
 
 #[derive(Debug, Args)]
@@ -98,11 +98,11 @@ pub(super) async fn nodes(context: &Context, arguments: Arguments) -> Outcome {
                 install: add.install,
                 accept_key: add.accept_key,
             };
-            show_climb(context, &client.call(&call).await?)
+            climb::add(context, client, call).await
         }
         Command::Import { file, install } => import(context, client, &file, install).await,
         Command::Check(of) => {
-            show_climb(context, &client.call(&NodeCheck { name: NodeName(of.name) }).await?)
+            climb::check(context, client, NodeCheck { name: NodeName(of.name) }).await
         }
         Command::Drain(of) => show_member(
             context,
@@ -132,29 +132,13 @@ async fn import(
     let adds = inventory::parse(&text, &user_name()).map_err(|reason| wrong(reason.text))?;
     let mut errors = Vec::new();
     for add in adds {
-        let climb = client.call(&NodeAdd { install, ..add }).await?;
-        errors.extend(show_climb(context, &climb).err().into_iter().flat_map(|all| all.errors));
+        if !context.json {
+            print::out(&add.name.0)?;
+        }
+        let done = climb::add(context, client, NodeAdd { install, ..add }).await;
+        errors.extend(done.err().into_iter().flat_map(|all| all.errors));
     }
     if errors.is_empty() { Ok(0) } else { Err(Errors { errors }) }
-}
-
-/// Prints the rungs; the failing one is the command's error.
-fn show_climb(context: &Context, climb: &Climb) -> Outcome {
-    if context.json {
-        print::out_json(&json!(climb))?;
-    } else {
-        for rung in &climb.rungs {
-            let (mark, what) = match &rung.found {
-                Ok(found) => ("ok    ", found.clone()),
-                Err(_) => ("FAILED", "see below".to_owned()),
-            };
-            print::out(&format!("{mark}  {:<9} {what}", rung.name))?;
-        }
-    }
-    match climb.fault() {
-        Some(reason) => Err(reason.clone().into()),
-        None => Ok(0),
-    }
 }
 
 fn show_member(context: &Context, member: &Member, what: &str) -> Outcome {

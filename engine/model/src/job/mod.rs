@@ -258,6 +258,15 @@ pub struct Job {
 }
 
 impl Job {
+    /// Notes that these nodes work on it.
+    pub fn worked_on(&mut self, nodes: &[NodeName]) {
+        for node in nodes {
+            if !self.nodes.contains(node) {
+                self.nodes.push(node.clone());
+            }
+        }
+    }
+
     /// Its phase, also before and after running: `None` when final or held.
     pub fn phase(&self) -> Option<Phase> {
         match &self.state {

@@ -302,6 +302,12 @@ call!(Feed, Get often, "/feed", "What happened, after a cursor", Vec<Entry>,
 pub struct Nodes {}
 call!(Nodes, Get often, "/nodes", "List nodes", Vec<Node>);
 
+/// What the ladder found the last time, by machine: also while it is climbed.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Climbs {}
+call!(Climbs, Get often, "/nodes/climbs", "What was found on the way to each node", Vec<Climb>);
+
 /// Whether the nodes reach each other by SSH; empty where there are none.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -5,7 +5,7 @@ mod accept;
 mod blame;
 mod spread;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -47,13 +47,13 @@ pub(super) async fn work(run: &Run<'_>, plan: &Arc<Plan>, rows: &[LedgerRow]) ->
     if let Some(root) = run.engine.objects.root() {
         check_space(root, work_space(plan, frames_left))?;
     }
-    if !run.places.is_empty() {
-        return work_spread(run, plan, rows).await;
+    if run.is_spread {
+        return work_spread(run, plan, rows, left).await;
     }
     let slots = run.engine.slots_take(run.id, run.job.ranks_wanted.unwrap_or(left).min(left));
     let ranks = run.job.ranks_wanted.unwrap_or(slots);
     if ranks != run.ranks.swap(ranks, Ordering::Relaxed) {
-        run.note_ranks(ranks).await?;
+        run.note_ranks(ranks, std::slice::from_ref(&settings.node)).await?;
     }
     let folder = folder::make(&settings.data_dir, &run.tag, ranks)?;
     let invocation = mpirun::invocation(&Launch {
@@ -76,15 +76,22 @@ pub(super) async fn work(run: &Run<'_>, plan: &Arc<Plan>, rows: &[LedgerRow]) ->
     result
 }
 
-/// The same over machines of the cluster, with the ranks that the scheduler gave.
-async fn work_spread(run: &Run<'_>, plan: &Arc<Plan>, rows: &[LedgerRow]) -> Result<(), End> {
-    let places = spread_ranks(&run.places, run.ranks.load(Ordering::Relaxed));
+/// The same over machines of the cluster.
+async fn work_spread(
+    run: &Run<'_>,
+    plan: &Arc<Plan>,
+    rows: &[LedgerRow],
+    left: u32,
+) -> Result<(), End> {
+    // There is no room any more: the scheduler finds some.
+    let start = run.engine.places_take(&run.job, left).ok_or(End::Requeue)?;
+    let places = spread_ranks(&start.places, start.ranks);
+    if start.ranks != run.ranks.swap(start.ranks, Ordering::Relaxed) {
+        let nodes: Vec<NodeName> = places.iter().map(|(node, _)| node.clone()).collect();
+        run.note_ranks(start.ranks, &nodes).await?;
+    }
     let members = spread::members(run, &places)?;
     let ready = spread::prepare(run, plan, members, &places).await?;
-    run.with_live(|live| {
-        live.places.clone_from(&run.places);
-        live.slots = run.places.iter().map(|(_, slots)| slots).sum();
-    });
     let result = launch(run, plan, rows, ready.running, ready.nodes).await;
     let result = spread::finish(run, &ready.members, result).await;
     run.with_live(|live| {
@@ -158,6 +165,8 @@ struct Work<'a> {
     moved: BTreeMap<Rank, Instant>,
     died: Option<(Rank, String)>,
     lost_machine: bool,
+    /// Ranks that want an item and may not have one, once for each.
+    withheld: Vec<Rank>,
     log: Vec<What>,
     log_lines: usize,
     last_words: String,
@@ -187,6 +196,7 @@ impl<'a> Work<'a> {
             moved: BTreeMap::new(),
             died: None,
             lost_machine: false,
+            withheld: Vec::new(),
             log: Vec::new(),
             log_lines: 0,
             last_words: String::new(),
@@ -225,7 +235,8 @@ impl<'a> Work<'a> {
                 return Ok(());
             }
             self.hand_out(link).await?;
-            if self.greeted && self.draining.is_none() && (done || self.should_grow()) {
+            let turn = done || self.all_withheld() || self.should_grow();
+            if self.greeted && self.draining.is_none() && turn {
                 self.draining = Some(Instant::now());
                 link.say(ToWorker::Drain);
             }
@@ -236,19 +247,40 @@ impl<'a> Work<'a> {
     /// the ranks finish what they have, and more of them go on.
     fn should_grow(&self) -> bool {
         let (run, left) = (self.run, self.assign.left());
-        if run.job.ranks_wanted.is_some()
-            || !run.places.is_empty()
-            || self.started.elapsed() < SETTLED
-        {
+        if run.job.ranks_wanted.is_some() || self.started.elapsed() < SETTLED {
             return false;
         }
-        let more = run.engine.slots_for(run.id, left);
+        let more = match run.is_spread {
+            true => run.engine.places_for(&run.job, left).map_or(0, |start| start.ranks),
+            false => run.engine.slots_for(run.id, left),
+        };
         more >= 2 * self.ranks && left >= 2 * more
+    }
+
+    /// Whether a person drains the machine of a rank, or took it away.
+    fn is_drained(&self, rank: Rank) -> bool {
+        let node = self.nodes.get(rank as usize).filter(|_| self.run.is_spread);
+        node.is_some_and(|node| self.run.engine.cluster.is_drained(node))
+    }
+
+    /// Whether no rank may have another item, and none has one.
+    fn all_withheld(&self) -> bool {
+        let withheld: BTreeSet<&Rank> = self.withheld.iter().collect();
+        withheld.len() == self.ranks as usize && self.assign.in_hand().next().is_none()
+    }
+
+    /// Takes up what ranks wanted whose machines are no longer drained.
+    fn give_again(&mut self) {
+        let (still, again): (Vec<Rank>, Vec<Rank>) =
+            std::mem::take(&mut self.withheld).into_iter().partition(|rank| self.is_drained(*rank));
+        self.withheld = still;
+        again.into_iter().for_each(|rank| self.assign.want(rank));
     }
 
     async fn line(&mut self, line: FromWorker, link: &Link) -> Result<(), End> {
         match line {
             FromWorker::Hello { versions, ranks } => self.hello(&versions, &ranks).await?,
+            FromWorker::Want { rank } if self.is_drained(rank) => self.withheld.push(rank),
             FromWorker::Want { rank } => self.assign.want(rank),
             FromWorker::Progress { rank, item, frames } => self.progress(rank, item, frames),
             FromWorker::Done { rank, item, attempt, report } => {
@@ -369,7 +401,8 @@ impl<'a> Work<'a> {
         }
         self.last_tick = now;
         self.flush_log().await?;
-        if !self.run.places.is_empty()
+        self.give_again();
+        if self.run.is_spread
             && let Some(reason) =
                 self.nodes.iter().find_map(|node| self.run.engine.cluster.lost(node))
         {

@@ -6,12 +6,11 @@ use dvp_model::error::Reason;
 use dvp_model::node::{Duty, Member};
 use dvp_model::plan::Plan;
 use dvp_model::wire::feed::What;
-use futures::future::join_all;
 
 use super::Run;
-use crate::exec::{Running, tag};
-use crate::launch::spread::{self, Spread};
-use crate::nodes::{line, prepare, watch};
+use crate::exec::Running;
+use crate::launch::spread::{Command, Spread};
+use crate::nodes::{prepare, watch};
 use crate::run::End;
 
 /// A launch that is ready to start.
@@ -48,7 +47,6 @@ pub(super) async fn prepare(
     places: &[(NodeName, u32)],
 ) -> Result<Ready, End> {
     let engine = run.engine;
-    let (bytes, hash) = prepare::worker(engine).await?;
     let head = members.first().ok_or(End::Requeue)?.clone();
     let of = |member: &Member| {
         places
@@ -58,48 +56,32 @@ pub(super) async fn prepare(
     };
     let launch = Spread {
         run: run.tag.clone(),
+        command: Command::Work,
+        worker: prepare::worker(engine).await?,
         places: members.iter().filter_map(of).collect(),
         root: head.user == "root",
-        network: engine.settings.access.network.clone(),
+        network: engine.settings.access.network,
+        ports: engine.settings.access.ports,
     };
-    let known_hosts = prepare::known_hosts(engine, members.iter())?;
-    let each = members.iter().map(|member| {
-        let (bytes, hash, launch) = (&bytes, &hash, &launch);
-        let known_hosts = (member.name == head.name).then_some(&*known_hosts);
-        async move {
-            let versions = prepare::push(engine, member, bytes, hash).await?;
-            if versions.fingerprint != plan.fingerprint {
-                return Err(Reason::machine(format!(
-                    "{} has other libraries or another CPU than the plan was made with; 'nodes check' says which",
-                    member.name
-                )));
-            }
-            prepare::folder(engine, member, launch, known_hosts).await
-        }
-    });
     let mut refused = false;
-    for (member, done) in members.iter().zip(join_all(each).await) {
-        if let Err(reason) = done {
-            refused = true;
-            set_aside(run, member, reason).await?;
-        }
+    let ready = prepare::machines(engine, &launch, &members).await?;
+    for (member, ready) in members.iter().zip(ready) {
+        let reason = match ready {
+            Err(reason) => reason,
+            Ok(versions) if versions.fingerprint != plan.fingerprint => Reason::machine(format!(
+                "{} has other libraries or another CPU than the plan was made with; 'nodes check' says which",
+                member.name
+            )),
+            Ok(_) => continue,
+        };
+        refused = true;
+        set_aside(run, member, reason).await?;
     }
     if refused {
         watch::reap(engine, &run.tag, &members).await;
         return Err(End::Requeue);
     }
-    // The client here carries the tag too: it ends with all else.
-    let env = vec![(tag::VARIABLE.into(), run.tag.to_string().into())];
-    let connection = line::connect(engine, &head, env).await;
-    let running = match connection {
-        Ok(connection) => {
-            connection
-                .start(&spread::invocation(&launch, connection.agent_there(), &spread::work(&hash)))
-                .await
-        }
-        Err(reason) => Err(reason),
-    };
-    match running {
+    match prepare::start(engine, &launch, &head).await {
         Ok(running) => Ok(Ready { running, nodes: launch.nodes_of_ranks(), members }),
         Err(reason) => {
             let at = run.guard.persist(|| engine.store.now()).await?;

@@ -59,7 +59,12 @@ impl Bench {
     }
 
     pub fn with(clip: Clip) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::within(&std::env::temp_dir(), clip)
+    }
+
+    /// As [`Bench::with`], in a folder of its own in `parent`.
+    pub fn within(parent: &Path, clip: Clip) -> Self {
+        let folder = tempfile::tempdir_in(parent).unwrap();
         let input = clip.make(folder.path());
         std::fs::create_dir(folder.path().join("out")).unwrap();
         Self { folder, input, recipe: format!("{clip:?}") }

@@ -160,6 +160,8 @@ fn nodes() -> Vec<Node> {
         disk_total: 2 << 40,
         mpi: "Open MPI 4.1.4".into(),
         fingerprint: "9f1c2a".into(),
+        clock_ahead_ms: None,
+        gpu: String::new(),
     };
     vec![
         Node {
