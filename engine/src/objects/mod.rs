@@ -20,7 +20,7 @@ pub use uploads::Uploads;
 /// What stands before the keys of objects in the bucket.
 const PREFIX: &str = "objects/";
 
-/// All objects: `<job>/<epoch>.<item>.<attempt>` in a folder, or below [`PREFIX`] in S3's bucket.
+/// All objects: `<job>/<epoch>.<item>.<attempt>` in a folder, or below `PREFIX` in S3's bucket.
 #[derive(Clone)]
 pub struct Objects {
     folder: Folder,
